@@ -1,0 +1,153 @@
+/* The public header of the runtime, and the ABI of compiled programs.
+ *
+ * A compiled program is a NetProgram: constant tables and up to four functions.
+ * Everything the functions touch lies in one arena, which the runtime allocates
+ * (64-byte aligned, zeroed): parameters and states, then the scalars, then
+ * inputs, results and temporaries. Offsets are bytes from the arena's start.
+ * `netc run` fills a NetProgram in memory; `netc build` emits the same tables
+ * as constants, with `net_program` as their symbol, and links main.o.
+ *
+ * Numbers in memory: f32 and f64 IEEE, i32, u32; i1 one byte, 0 or 1. */
+#ifndef NET_H
+#define NET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum { NET_ABI = 1 }; /* raised whenever a struct below changes */
+
+/* Same order as the compiler's DType. */
+typedef enum NetType { NET_F32, NET_F64, NET_I32, NET_U32, NET_I1 } NetType;
+typedef enum NetVarKind {
+  NET_WEIGHT, NET_BIAS, NET_SCALE, NET_LAYER_STATE, NET_OPTIMIZER_STATE
+} NetVarKind;
+
+enum { NET_RANK = 12 };
+
+/* A tensor in the arena: a parameter, a state, an input or a result. */
+typedef struct NetTensor {
+  const char *name;
+  int32_t kind; /* NetVarKind for variables, otherwise 0 */
+  int32_t type; /* NetType */
+  int32_t rank;
+  int32_t sample; /* 1: the first axis is the batch */
+  int64_t dim[NET_RANK];
+  int64_t offset;
+} NetTensor;
+
+/* What a kernel looks like: it does the pieces [begin, end). */
+typedef void NetPiece(char *arena, int64_t begin, int64_t end);
+typedef struct NetPool NetPool;
+
+/* A compiled function. init: sets all parameters and states. train: one update
+ * from one batch. evaluate: losses and predictions of one batch. predict: the
+ * outputs of one batch. `pool` may be NULL: one thread.
+ *
+ * Names of results:
+ *   train     loss f32[] (mean over the real samples), penalty.NAME f32[] each,
+ *             total f32[], lr f64[], predicted i32[B] where there are classes
+ *   evaluate  loss f32[B] (each sample's, times its weight), weight f32[B],
+ *             predicted i32[B] where there are classes
+ *   predict   output f32[B, ..], predicted i32[B] where there are classes */
+typedef struct NetFunction {
+  void (*run)(char *arena, NetPool *pool); /* NULL: the program has none */
+  int64_t batch;
+  int32_t n_inputs, n_results;
+  const NetTensor *inputs, *results; /* inputs are fields of the data, by name */
+} NetFunction;
+
+/* The scalars, as they lie in the arena at `scalars`. */
+typedef struct NetScalars {
+  double step, epoch, progress; /* progress: step / all steps */
+  double count;                 /* real samples in this batch */
+  uint64_t seed;
+} NetScalars;
+
+/* An argument of a data reader or of one of its entries. */
+typedef struct NetArg {
+  const char *name;   /* "" for a positional one */
+  const char *string; /* or NULL: numbers */
+  int32_t n_numbers;
+  const double *numbers; /* a flag is 0 or 1 */
+} NetArg;
+
+/* An entry in the block of `data`: normalize(..), validation = n (one argument),
+ * or, with `in_augment`, an entry of `augment`. */
+typedef struct NetDataEntry {
+  const char *name;
+  int32_t in_augment, n_args;
+  const NetArg *args;
+} NetDataEntry;
+
+typedef struct NetData {
+  const char *reader; /* cifar10, shapes, npy .. */
+  int32_t n_args, n_entries;
+  const NetArg *args;
+  const NetDataEntry *entries;
+} NetData;
+
+typedef struct NetProgram {
+  int32_t abi; /* NET_ABI */
+  int32_t shuffle;
+  const char *name;  /* of the source file, without directory and .net */
+  const char *label; /* the field that holds classes, or NULL */
+  const char *init;  /* file of the train section's `init`, or NULL */
+  int64_t epochs, batch;
+  uint64_t seed;
+  int64_t arena_bytes, scalars; /* scalars: offset of NetScalars */
+  int32_t n_vars;
+  const NetTensor *vars;
+  NetData data;
+  NetFunction init_fn, train, evaluate, predict;
+} NetProgram;
+
+/* options.c: the options that `netc run` and executables share. */
+typedef struct NetOptions {
+  const char *data, *init, *save, *log; /* NULL: not given */
+  const char *output;                   /* predict: -o, NULL is stdout */
+  int64_t epochs;                       /* -1: as the program says */
+  int64_t print_every;                  /* batches; 2000 */
+  int32_t threads;                      /* 0: one a core */
+  bool has_seed, quiet;
+  uint64_t seed;
+} NetOptions;
+void net_options_init(NetOptions *o);
+/* Takes argv[*at] (and its value) if it is one of these options and moves *at
+ * past it. 1 taken; 0 not one of these; -1 wrong use, told on stderr. */
+int net_option(NetOptions *o, int argc, char **argv, int *at);
+void net_options_help(FILE *out);
+
+/* fields.c: what a reader yields, for the compiler. Tells what is wrong in
+ * `message` and returns false. Opens files only where shapes are not known
+ * without them (npy). `path` takes the place of the reader's path, or of the
+ * whole reader if it looks like `name(...)`; NULL: as the data says. */
+enum { NET_FIELDS = 8 };
+typedef struct NetField {
+  char name[64];
+  int32_t type;    /* NetType */
+  int32_t rank;    /* of one sample */
+  int64_t dim[NET_RANK];
+  int64_t classes; /* > 0: class[classes], an i32 */
+} NetField;
+bool net_data_fields(const NetData *data, const char *path, NetField *fields,
+                     int *n_fields, char *message, int size);
+/* The readers and the entries of their blocks, for "did you mean"; the last
+ * is NULL. */
+extern const char *const net_reader_names[];
+extern const char *const net_entry_names[];
+
+/* run.c: each returns the exit status: 0 done, 1 the user's mistake (told on
+ * stderr), 3 no memory or another resource, 130 interrupted. */
+int net_train(const NetProgram *p, const NetOptions *o);
+int net_test(const NetProgram *p, const NetOptions *o);
+int net_predict(const NetProgram *p, const NetOptions *o);
+/* The `main` of an executable: train, or `test`, or `predict`. */
+int net_main(const NetProgram *p, int argc, char **argv);
+
+/* pool.c: the threads. `net_parallel` is called from compiled code. */
+NetPool *net_pool_new(int threads); /* NULL if threads is 1 */
+void net_pool_free(NetPool *pool);
+void net_parallel(NetPool *pool, NetPiece *fn, char *arena, int64_t pieces);
+
+#endif
