@@ -28,7 +28,7 @@ enum { NET_RANK = 12 };
 /* A tensor in the arena: a parameter, a state, an input or a result. */
 typedef struct NetTensor {
   const char *name;
-  int32_t kind; /* NetVarKind for variables, otherwise 0 */
+  int32_t kind; /* variables: NetVarKind; inputs: n of class[n], or 0 */
   int32_t type; /* NetType */
   int32_t rank;
   int32_t sample; /* 1: the first axis is the batch */

@@ -1,0 +1,209 @@
+/* The data side of the runtime: a data set is opened whole, checked whole and
+ * held in memory; then it gives orders of rows and fills batches.
+ *
+ *   Dataset *d;
+ *   DataError e;
+ *   if ((status = data_open(&d, &p->data, o->data, seed, &e))) ... e.text
+ *   if (!data_fits(d, &p->train, &e)) ...
+ *   int64_t n = d->split[DATA_TRAIN].rows, *rows = malloc(n * sizeof *rows);
+ *   data_order(d, DATA_TRAIN, shuffle, seed, epoch, rows);
+ *   for (i = 0; i < n; i += batch) {
+ *     real = n - i < batch ? n - i : batch;   -> NetScalars.count
+ *     data_fill(d, DATA_TRAIN, rows + i, real, &p->train, arena);
+ *   }
+ *   data_close(d);
+ *
+ * All that comes from files is untrusted: sizes are checked before anything is
+ * allocated. Nothing is printed here: errors are texts for the caller.
+ *
+ * To add a reader: one file that defines `const DataReader reader_NAME`, and
+ * one row in readers.def. The row is all that names it: readers.c makes the
+ * table `data_readers` of it, which is the only reference to the reader's
+ * object. So a program that is to carry some readers alone (and not, say, the
+ * zlib of another) defines a `data_readers` of its own; the linker then leaves
+ * readers.o, and all readers that nothing names, in the archive. */
+#ifndef NET_DATA_H
+#define NET_DATA_H
+
+#include "runtime/net.h"
+
+#include <stddef.h>
+
+/* Places of the runtime's own random draws (see philox.h): far above those of
+ * the calls in a program. */
+enum {
+  PLACE_ORDER = 0x7FFF0001,  /* counter: position, its high word, epoch */
+  PLACE_SHAPES = 0x7FFF0002, /* counter: number of the draw, sample, split */
+  PLACE_VALIDATION = 0x7FFF0003,
+  PLACE_AUGMENT = 0x7FFF0004
+};
+
+/* What went wrong, told with file, record and value. status: 0 nothing, 1 the
+ * user's mistake, 3 no memory or another resource. */
+typedef struct DataError {
+  int status;
+  char text[640];
+} DataError;
+
+typedef enum DataSplitName {
+  DATA_TRAIN, DATA_TEST, DATA_VALIDATION, DATA_SPLITS
+} DataSplitName;
+extern const char *const data_split_name[DATA_SPLITS]; /* train, test .. */
+
+/* How a column lies in memory, a row after the other: pixels as they came
+ * (scaled and normalised when a batch is filled), f32 (normalised already), or
+ * i32. */
+typedef enum DataStore { STORE_U8, STORE_F32, STORE_I32 } DataStore;
+
+typedef struct DataColumn {
+  NetField field;
+  DataStore store;
+  int64_t count; /* elements a row */
+  /* STORE_U8: channels x 256 values, what a pixel's byte means; a channel is
+   * the first axis of a rank of 3, or else all is one. */
+  float *table;
+  int64_t channels;
+} DataColumn;
+
+typedef struct DataSplit {
+  int64_t rows;            /* 0: there is no such split */
+  void *column[NET_FIELDS]; /* rows x count elements each */
+  bool borrowed;           /* the columns belong to another split */
+} DataSplit;
+
+typedef struct Dataset {
+  int n_columns;
+  DataColumn column[NET_FIELDS];
+  DataSplit split[DATA_SPLITS];
+  int64_t n_classes;  /* of the column with classes; 0: none has */
+  char **class_names; /* n_classes of them, or NULL: see data_class_name */
+} Dataset;
+
+/* data.c */
+
+/* Opens, reads and checks all of the data. `path` is what --data says: NULL,
+ * a path that takes the place of the reader's (of the directory of each, where
+ * the reader has several), or `name(...)`, a whole reader. `seed` draws what is
+ * drawn. Returns 0 and the data set, or the exit status, with *out NULL and
+ * the message in *e. A split `test` is always there. */
+int data_open(Dataset **out, const NetData *data, const char *path,
+              uint64_t seed, DataError *e);
+/* For `predict FILE`: a data set whose split `test` is what FILE holds and that
+ * has no other. FILE is a .npy array of rows of the first field (u8 for pixels
+ * 0..255, or floats as the reader yields them), or what the reader itself can
+ * read (cifar10: a .bin). Only the columns that the file has are there. Opens
+ * the data as well where `normalize(standard)` needs its statistics. */
+int data_open_file(Dataset **out, const NetData *data, const char *path,
+                   const char *file, uint64_t seed, DataError *e);
+void data_close(Dataset *d); /* NULL is nothing */
+
+/* Whether the inputs of a compiled function are columns of d with the same
+ * type and shape, and no more classes than it was compiled for. */
+bool data_fits(const Dataset *d, const NetFunction *f, DataError *e);
+/* The column of that name, or NULL. */
+const DataColumn *data_column(const Dataset *d, const char *name);
+/* The values of a column of integers (labels), a row each. */
+const int32_t *data_labels(const Dataset *d, DataSplitName split,
+                           const char *name);
+/* The name of a class, from the data or, where it has none, its number written
+ * into `buffer` (24 bytes). */
+const char *data_class_name(const Dataset *d, int64_t number, char *buffer);
+
+/* batch.c */
+
+/* Writes the row numbers of the split in the order of that epoch: a seeded
+ * draw (Fisher and Yates) or, without shuffle, 0 1 2 ... */
+void data_order(const Dataset *d, DataSplitName split, bool shuffle,
+                uint64_t seed, int64_t epoch, int64_t *rows);
+/* Fills the inputs of f in the arena with n rows, 1 <= n <= f->batch; what is
+ * left of the batch repeats the last row. `data_fits` must have said yes. */
+void data_fill(const Dataset *d, DataSplitName split, const int64_t *rows,
+               int64_t n, const NetFunction *f, char *arena);
+
+/* ---- For readers from here on ---- */
+
+/* A parameter of a reader or of an entry. */
+typedef enum ParamKind {
+  PARAM_PATH,    /* a string that --data may replace */
+  PARAM_WORD,    /* a string or bare word */
+  PARAM_INTEGER, /* a whole number in [low, high] */
+  PARAM_NUMBER,  /* a number in [low, high] */
+  PARAM_NUMBERS  /* one number or a list, each in [low, high] */
+} ParamKind;
+
+typedef struct DataParam {
+  const char *name; /* NULL ends a list of parameters */
+  ParamKind kind;
+  bool required;
+  double low, high, initial;
+} DataParam;
+
+/* The value of a parameter: `given` is false for one left at `initial`. */
+typedef struct DataValue {
+  bool given;
+  const char *string;
+  double number; /* the first of numbers */
+  int32_t n_numbers;
+  const double *numbers;
+} DataValue;
+enum { DATA_PARAMS = 8 };
+
+typedef struct DataReader {
+  const char *name;
+  const DataParam *params;
+  /* What it yields: opens files only if it cannot know otherwise. */
+  bool (*fields)(const DataValue *v, NetField *fields, int *n, DataError *e);
+  /* Sets the columns, splits and class names of an empty data set. What it
+   * allocated before an error is freed by the caller, with the data set. */
+  bool (*open)(Dataset *d, const DataValue *v, uint64_t seed, DataError *e);
+  /* Reads a file of its own kind into the split `test`; NULL: it cannot. */
+  bool (*open_file)(Dataset *d, const DataValue *v, const char *file,
+                    DataError *e);
+} DataReader;
+
+/* readers.c: the last is NULL. */
+extern const DataReader *const data_readers[];
+
+/* args.c: gives each argument to its parameter. `what` is how messages call
+ * the whole ("cifar10"). */
+bool data_args(const char *what, const DataParam *params, const NetArg *args,
+               int n_args, DataValue *v, DataError *e);
+/* Parses `name(a, b = 1, c = [1, 2], d = "text")`. Frees nothing: all lies in
+ * *out, which must outlive what is made of it. */
+typedef struct DataText {
+  NetData data;
+  NetArg args[DATA_PARAMS];
+  double numbers[64];
+  char text[1024];
+} DataText;
+bool data_looks_like_reader(const char *text);
+bool data_parse(DataText *out, const char *text, DataError *e);
+
+/* normalize.c: prepares the tables and normalises, as the entries say. */
+bool data_normalize(Dataset *d, const DataValue *v, const Dataset *statistics,
+                    DataError *e);
+
+/* npy.c: an array of an .npy file as a column; `like` NULL takes any shape.
+ * Used by the reader and by data_open_file. */
+bool npy_read(const char *file, DataColumn *c, void **values, int64_t *rows,
+              DataError *e);
+
+/* util.c: each returns false (NULL), so that callers return it. */
+bool data_fail(DataError *e, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+bool data_no_memory(DataError *e);
+/* a x b into *product; false if it is over 2^62 or one is negative. */
+bool data_product(int64_t a, int64_t b, int64_t *product);
+/* count x size bytes, zeroed where `zero`; never NULL for a count of 0. */
+void *data_alloc(int64_t count, int64_t size, DataError *e);
+/* folder/name, allocated. */
+char *data_join(const char *folder, const char *name, DataError *e);
+/* Opens a file to read and tells its size in bytes; a folder, a pipe or a
+ * missing file is an error. */
+FILE *data_file(const char *path, int64_t *bytes, DataError *e);
+/* Adds a column; `store` says what the reader will put into the splits. */
+DataColumn *data_add_column(Dataset *d, const NetField *f, DataStore store);
+NetField data_field(const char *name, NetType type, int rank,
+                    const int64_t *dim, int64_t classes);
+
+#endif
