@@ -123,6 +123,23 @@ typedef struct OpInfo {
 } OpInfo;
 extern const OpInfo op_info[OP_COUNT];
 
+/* ops.c: the attribute column of an operation, word by word:
+ * AttrField f = attr_fields(op); while (attr_next(&f)) .. */
+typedef enum AttrKind { ATTR_NAME, ATTR_VALUE, ATTR_NUM, ATTR_AXES } AttrKind;
+typedef struct AttrField {
+  AttrKind kind;
+  const char *word; /* `length` bytes, not terminated */
+  int length;
+  int num;          /* ATTR_NUM: which of Attr.num */
+  const char *rest;
+} AttrField;
+static inline AttrField attr_fields(Op op) {
+  return (AttrField){.num = -1, .rest = op_info[op].attributes};
+}
+bool attr_next(AttrField *f);
+/* Which of Attr.num the attribute `word` is, or -1. */
+int attr_index(Op op, const char *word);
+
 /* Attributes of a node, named in the table's attribute column. Integers stand
  * in `num` in the table's order (without `name`, `value` and the list). */
 enum { MAX_NUM = 4 };
@@ -147,6 +164,8 @@ struct Node {
   Node *chain;  /* next node of the same hash */
 };
 enum { MAX_LOCS = 4 };
+/* ops.c: the integer attribute `word`, which the operation must have. */
+int64_t node_num(const Node *n, const char *word);
 
 /* A function's result, or the new value of a parameter or state. The updates
  * of a function take place together, after everything has been read. */
@@ -202,6 +221,8 @@ Graph *graph_new(Arena *a, const char *name);
 /* The general maker: works out the result type with `infer_type`. */
 Node *graph_add(Graph *g, Op op, const Attr *attr, int n_in, Node *const *in,
                 const Type *hint);
+/* Adds a location to a node; leaves other than inputs carry none. */
+void graph_add_loc(Graph *g, Node *n, Loc loc);
 void graph_output(Graph *g, OutKind kind, const char *name, Node *n);
 
 Node *graph_leaf(Graph *g, Op op, const char *name, Type type, bool sample);
@@ -239,6 +260,12 @@ Node *graph_grad(Graph *g, Node *objective, Node *wrt);
  * wanted type where the operation does not fix it (leaves, casts, reshapes,
  * broadcasts, the extent in slice and fold, scatter). Returns NULL if all is
  * well, or else what is wrong, as a sentence in the arena. */
+/* No tensor has more elements: sizes in bytes then fit 64 bits with ease. */
+#define MAX_COUNT ((int64_t)1 << 40)
+/* NULL, or what is wrong with a type: its rank, an extent, its size. */
+const char *check_type(Arena *a, const Type *t);
+/* NULL, or why `value` is no value of the type. */
+const char *check_value(Arena *a, double value, DType t);
 const char *infer_type(Arena *a, Op op, const Attr *attr, int n_in,
                        Node *const *in, const Type *hint, Type *out);
 
