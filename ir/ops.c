@@ -22,10 +22,8 @@ const char *const var_kind_name[] = {
     [VAR_OPTIMIZER_STATE] = "optimizer_state",
 };
 
-/* A row has at most two flags. */
-#define FLAG(flags, c)                                                         \
-  ((sizeof(flags) > 1 && (flags)[0] == (c)) ||                                 \
-   (sizeof(flags) > 2 && (flags)[1] == (c)))
+/* A row has at most two flags; the blanks keep both indices inside. */
+#define FLAG(flags, c) ((flags "  ")[0] == (c) || (flags "  ")[1] == (c))
 
 const OpInfo op_info[OP_COUNT] = {
 #define OP(op, text_, operands_, flags, attributes_)                           \
