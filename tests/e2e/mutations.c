@@ -1,0 +1,151 @@
+/* Broken programs: each case takes a good .net file, damages it in one to
+ * three places, and gives it to `netc check`, which must exit with 0 or 1, say
+ * where the mistake is if it is 1, and never crash or hang. The damage is drawn
+ * from a seed (SEED=n in the environment); a failing file is kept. */
+#include "tests/check.h"
+
+#include <ctype.h>
+#include <glob.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_TEXT = 1 << 16, SHORT = 300, LONG = 10000 };
+
+/* What is put into a file: each kind of token, and what readers trip over. */
+static const char *const pieces[] = {
+    "->", "(", ")", "[", "]", "{", "}", "=", ",", "\n", ";", "..", "'", "@",
+    "-", "*", "/", "^", "0", "1", "-1", "1e400", "99999999999999999999", "0.5",
+    "x", "as", "if", "then", "else", "net", "layer", "const", "train", "data",
+    "loss", "batch", "weight", "state", "<-", "\"", "#", "axis", "mean", "not",
+    "conv(6, 5)", "linear(0)", "reshape(x, [0])", "sum(x, axis = 9)", "\x80",
+    "((((((((((((((((", "x -> x -> x", "1 / 0", "import \"lenet.net\"",
+};
+
+static uint64_t state;
+static uint32_t draw(uint32_t below) { /* xorshift64* */
+  state ^= state >> 12;
+  state ^= state << 25;
+  state ^= state >> 27;
+  return (uint32_t)((state * 2685821657736338717u) >> 33) % below;
+}
+
+/* A text that is being changed in place. */
+typedef struct Mutant {
+  char s[MAX_TEXT];
+  size_t n;
+} Mutant;
+
+static void replace(Mutant *m, size_t at, size_t cut, const char *put,
+                    size_t n) {
+  if (m->n - cut + n >= MAX_TEXT)
+    return;
+  memmove(m->s + at + n, m->s + at + cut, m->n - at - cut);
+  memcpy(m->s + at, put, n);
+  m->n += n - cut;
+}
+
+/* Moves to where a word or a mark begins. */
+static size_t token(const Mutant *m) {
+  size_t at = draw((uint32_t)m->n + 1);
+  while (at > 0 && at < m->n && isalnum((unsigned char)m->s[at]) &&
+         isalnum((unsigned char)m->s[at - 1]))
+    at--;
+  return at;
+}
+
+static size_t token_size(const Mutant *m, size_t at) {
+  size_t n = 0;
+  while (at + n < m->n && isalnum((unsigned char)m->s[at + n]))
+    n++;
+  return n ? n : at < m->n;
+}
+
+static void put_piece(Mutant *m, size_t at, size_t cut) {
+  const char *p = pieces[draw(sizeof pieces / sizeof pieces[0])];
+  replace(m, at, cut, p, strlen(p));
+}
+
+static void copy_token(Mutant *m, size_t at) {
+  char word[64];
+  size_t from = token(m), n = token_size(m, from);
+  n = n < sizeof word ? n : sizeof word;
+  memcpy(word, m->s + from, n);
+  replace(m, at, token_size(m, at), word, n);
+}
+
+static void damage(Mutant *m) {
+  size_t at = token(m), n = token_size(m, at);
+  char byte = (char)draw(256);
+  switch (draw(8)) {
+  case 0: replace(m, at, n, "", 0); break;
+  case 1: put_piece(m, at, 0); break;
+  case 2: put_piece(m, at, n); break;
+  case 3: copy_token(m, at); break;
+  case 4: copy_token(m, at); break;
+  case 5: /* a stretch goes */
+    n = draw(80);
+    replace(m, at, n < m->n - at ? n : m->n - at, "", 0);
+    break;
+  case 6: replace(m, at, at < m->n, &byte, 1); break;
+  case 7:
+    if (!draw(6)) /* the end goes */
+      m->n = at;
+    else if (n)
+      replace(m, at + n - 1, 1, "7", 1);
+    break;
+  }
+}
+
+/* Says where: FILE:LINE:COLUMN, or FILE alone where there is no line. */
+static bool has_place(const char *err) {
+  return strstr(err, ".net:") && strstr(err, "error");
+}
+
+static void one(const Mutant *m, int i, uint64_t seed) {
+  const char *path = check_path("mutant.net");
+  check_write(path, m->s, m->n);
+  const char *const argv[] = {check_netc(), "check", path, NULL};
+  Run r = check_run(20, argv);
+  bool ok = r.status == 0 || (r.status == 1 && has_place(r.err));
+  if (!ok) {
+    char kept[128];
+    snprintf(kept, sizeof kept, BUILD "/mutant-%llu-%d.net",
+             (unsigned long long)seed, i);
+    check_write(kept, m->s, m->n);
+    check_that(false, "exit %d: %s check %s\n%.300s", r.status, check_netc(),
+               kept, r.err);
+  }
+  run_free(&r);
+}
+
+static void mutations(void) {
+  glob_t found = {0};
+  glob("models/*.net", 0, NULL, &found);
+  glob("tests/ref/*_l1*.net", GLOB_APPEND, NULL, &found);
+  const char *given = getenv("SEED");
+  uint64_t seed = given ? strtoull(given, NULL, 10) : 1;
+  state = seed * 0x9E3779B97F4A7C15u + 1;
+  printf("(seed %llu) ", (unsigned long long)seed);
+  int count = check_long() ? LONG : SHORT;
+  static Mutant m;
+  for (int i = 0; found.gl_pathc && i < count; i++) {
+    char *text =
+        check_read(found.gl_pathv[draw((uint32_t)found.gl_pathc)], &m.n);
+    if (!text || m.n >= MAX_TEXT)
+      break;
+    memcpy(m.s, text, m.n);
+    free(text);
+    for (uint32_t k = 1 + draw(3); k > 0; k--)
+      damage(&m);
+    one(&m, i, seed);
+  }
+  check_that(found.gl_pathc > 0, "no file to damage");
+  globfree(&found);
+}
+
+void suite_mutations(void) {
+  check_suite("mutations",
+              (const CheckTest[]){{"broken programs", mutations}, {0}});
+}

@@ -1,0 +1,142 @@
+/* The trainings of VARIANTS in make_refs.py, by netc: from the same weights and
+ * the same batches, each step's loss and the weights after the last one must be
+ * PyTorch's. Runs the command as a user would, and reads the log and the file
+ * of weights that it writes. */
+#include "tests/check.h"
+#include "tests/tensors.h"
+
+#include <glob.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { STEPS = 50, STRIDE = 7 };
+
+/* How far netc may be from PyTorch, and why. */
+static const struct Tolerance {
+  double relative;  /* sums in another order: f32 rounding grows over 50 steps */
+  double distances; /* of PyTorch's f32 from its f64: what f32 can promise */
+  double weights;   /* absolute; 50 steps move weights by 1e-3 to 1e-1 */
+} tolerance = {.relative = 1e-5, .distances = 2, .weights = 1e-4};
+
+/* The steps' own records, in order; a record of an epoch has no step number
+ * of its own or another split. */
+static int steps_of(const json_t *log, const char *key, double *v) {
+  int n = 0;
+  size_t i;
+  json_t *record;
+  json_array_foreach(log, i, record) {
+    json_t *step = json_object_get(record, "step");
+    const char *split = json_string_value(json_object_get(record, "split"));
+    if (split && !strcmp(split, "train") && json_is_integer(step) &&
+        json_integer_value(step) == n && n < STEPS)
+      v[n++] = json_number_value(json_object_get(record, key));
+  }
+  return n;
+}
+
+static bool compare_steps(const char *name, const char *key, const json_t *log,
+                          const Tensors *want) {
+  double got[STEPS];
+  size_t n = 0;
+  double *ref = tensors_get(want, key, &n); /* [STEPS, 2]: f32, f64 */
+  int steps = steps_of(log, key, got);
+  bool ok = check_that(ref && n == 2 * STEPS && steps == STEPS,
+                       "%s: %d steps logged, not %d", name, steps, STEPS);
+  for (int i = 0; ok && i < STEPS; i++) {
+    double f32 = ref[2 * i], f64 = ref[2 * i + 1];
+    double limit = fmax(tolerance.relative * fabs(f64),
+                        tolerance.distances * fabs(f32 - f64));
+    ok = check_that(fabs(got[i] - f64) <= limit,
+                    "%s: %s of step %d is %.9g, in PyTorch %.9g (f32), "
+                    "%.9g (f64)", name, key, i, got[i], f32, f64);
+  }
+  free(ref);
+  return ok;
+}
+
+static void compare_weights(const char *name, const Tensors *saved,
+                            const Tensors *want) {
+  const char *key;
+  json_t *entry;
+  json_object_foreach(want->header, key, entry) {
+    if (!strchr(key, '.'))
+      continue; /* loss, total */
+    size_t n = 0, m = 0;
+    double *ref = tensors_get(want, key, &n), *w = tensors_get(saved, key, &m);
+    double far = 0;
+    size_t at = 0;
+    bool there = check_that(ref && w && (m + STRIDE - 1) / STRIDE == n,
+                            "%s: %s is not saved, or has another size", name,
+                            key);
+    for (size_t i = 0; there && i < n; i++) {
+      double d = fabs(ref[i] - w[i * STRIDE]);
+      if (!(d <= far)) /* a NaN too */
+        far = d, at = i;
+    }
+    if (there)
+      check_that(far <= tolerance.weights, "%s: %s[%zu] is %.9g, in PyTorch "
+                 "%.9g", name, key, at * STRIDE, w[at * STRIDE], ref[at]);
+    free(ref);
+    free(w);
+  }
+}
+
+static void reference(const char *path) {
+  char name[64], init[128], want_path[128];
+  const char *base = strrchr(path, '/') + 1;
+  snprintf(name, sizeof name, "%.*s", (int)strcspn(base, "."), base);
+  snprintf(want_path, sizeof want_path, "tests/ref/%s.safetensors", name);
+  snprintf(init, sizeof init, "tests/ref/%.*s_init.safetensors",
+           (int)strcspn(name, "_"), name);
+  const char *log_path = check_path("ref.log");
+  const char *save = check_path("ref.safetensors");
+  remove(log_path);
+  remove(save);
+  const char *const argv[] = {
+      check_netc(), "run",    path,     "--init",        init, "--log",
+      log_path,     "--save", save,     "--print-every", "1",  "--seed",
+      "1",          "--quiet", NULL};
+  Run r = check_run(120, argv);
+  if (check_that(!r.status, "%s\nexit %d\n%.600s", r.command, r.status,
+                 r.err)) {
+    json_t *log = log_read(log_path);
+    Tensors want = tensors_read(want_path), saved = tensors_read(save);
+    check_that(log && want.header && saved.header, "%s: files", name);
+    if (compare_steps(name, "loss", log, &want) &&
+        compare_steps(name, "total", log, &want))
+      compare_weights(name, &saved, &want);
+    json_decref(log);
+    tensors_free(&want);
+    tensors_free(&saved);
+  }
+  run_free(&r);
+}
+
+static void run_all(const char *pattern) {
+  glob_t found;
+  if (check_that(!glob(pattern, 0, NULL, &found), "no file %s", pattern))
+    for (size_t i = 0; i < found.gl_pathc; i++)
+      reference(found.gl_pathv[i]);
+  globfree(&found);
+}
+
+static void lenet(void) {
+  run_all("tests/ref/lenet_*.net");
+}
+
+static void mlp(void) {
+  run_all("tests/ref/mlp_*.net");
+}
+
+static void square(void) {
+  run_all("tests/ref/square_*.net");
+}
+
+void suite_ref(void) {
+  check_suite("ref", (const CheckTest[]){{"LeNet", lenet},
+                                         {"perceptron", mlp},
+                                         {"squared error", square},
+                                         {0}});
+}
