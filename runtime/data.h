@@ -179,16 +179,47 @@ typedef struct DataText {
 bool data_looks_like_reader(const char *text);
 bool data_parse(DataText *out, const char *text, DataError *e);
 
-/* normalize.c: prepares the tables and normalises, as the entries say. */
-bool data_normalize(Dataset *d, const DataValue *v, const Dataset *statistics,
+/* entries.c: the entries of a data block, checked. */
+typedef struct DataEntries {
+  bool normalize, standard; /* standard: by the statistics of the data */
+  DataValue mean, std;
+} DataEntries;
+bool data_entries(const NetData *data, DataEntries *entries, DataError *e);
+
+/* data.c: which reader is meant and with which arguments, after --data. */
+typedef struct DataSource {
+  const DataReader *reader;
+  DataValue v[DATA_PARAMS];
+  char *joined[DATA_PARAMS]; /* allocated: paths that --data changed */
+  DataText text;
+} DataSource;
+bool data_source(DataSource *s, const NetData *data, const char *path,
+                 DataError *e);
+void data_source_free(DataSource *s);
+
+/* normalize.c */
+
+/* The channels of a field: its first axis where it has rank 3 (an image) or 1
+ * (features), otherwise 1. */
+int64_t data_channels(const NetField *f);
+/* Says which field is normalised (the first of real numbers), -1 if none is to
+ * be; false if the numbers do not fit it. */
+bool data_normalized_field(const NetField *const *fields, int n_fields,
+                           const DataEntries *entries, int *which,
+                           DataError *e);
+/* Makes the tables of pixels and normalises what is f32, in place. `of` is the
+ * data set whose training part `standard` measures. */
+bool data_normalize(Dataset *d, const DataEntries *entries, const Dataset *of,
                     DataError *e);
 
-/* npy.c: an array of an .npy file as a column; `like` NULL takes any shape.
- * Used by the reader and by data_open_file. */
-bool npy_read(const char *file, DataColumn *c, void **values, int64_t *rows,
-              DataError *e);
+/* npy.c: the array of an .npy file: a row for each index of its first axis.
+ * Sets type, rank and dims of c->field, c->store and c->count, and allocates
+ * *values, also before some errors. Floats become f32; whole numbers i32 from 0
+ * up, or with `pixels`, if they are bytes, STORE_U8 of a field of f32. */
+bool npy_read(const char *file, bool pixels, DataColumn *c, void **values,
+              int64_t *rows, DataError *e);
 
-/* util.c: each returns false (NULL), so that callers return it. */
+/* data_util.c: each returns false (NULL), so that callers return it. */
 bool data_fail(DataError *e, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 bool data_no_memory(DataError *e);
