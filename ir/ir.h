@@ -271,11 +271,26 @@ const char *infer_type(Arena *a, Op op, const Attr *attr, int n_in,
 
 /* verify.c: returns NULL, or the first violation found. */
 const char *verify_module(Arena *a, const Module *m);
+/* The same, and where: what does not apply is NULL. */
+typedef struct Violation {
+  const char *text; /* NULL: there is none */
+  const Graph *graph;
+  const Var *var;
+  const Node *node;
+  const Output *output;
+} Violation;
+Violation verify_find(Arena *a, const Module *m);
 
 /* print.c, read.c: the text form, which reads back to the same text. */
 void print_module(Text *t, const Module *m);
 void print_graph(Text *t, const Graph *g);
 void print_graph_dot(Text *t, const Graph *g); /* for graphviz */
+/* A name, in quotes where it has characters that the text form could not do
+ * without; and ` : TYPE  @ LOCATIONS`, as every line ends. */
+void text_add_name(Text *t, const char *name);
+void text_add_ending(Text *t, const Type *type, int n_locs, const Loc *locs);
+/* The characters of a name without quotes. */
+bool is_name_char(char c);
 /* NULL after a diagnostic. */
 Module *read_module(Arena *a, Diags *d, const Source *source);
 
