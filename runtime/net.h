@@ -106,6 +106,7 @@ typedef struct NetProgram {
 typedef struct NetOptions {
   const char *data, *init, *save, *log; /* NULL: not given */
   const char *output;                   /* predict: -o, NULL is stdout */
+  const char *file; /* predict: of the inputs; not an option, but a word */
   int64_t epochs;                       /* -1: as the program says */
   int64_t print_every;                  /* batches; 2000 */
   int32_t threads;                      /* 0: one a core */

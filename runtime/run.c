@@ -1,0 +1,185 @@
+/* A run: a program with its arena, its data, its threads and its first weights.
+ * Opening it does everything that can fail before step 1, the cheapest checks
+ * first. Ctrl-C is here too. What is done with a run is in train.c, test.c and
+ * predict.c. */
+#include "runtime/run.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* ---- Ctrl-C ---- */
+
+/* The one thing that a signal handler can reach is a global. */
+static volatile sig_atomic_t interrupts;
+
+static void on_interrupt(int signal) {
+  (void)signal;
+  if (interrupts++) _exit(NET_INTERRUPTED);
+}
+
+void net_run_listen(void) {
+  struct sigaction a = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
+  sigemptyset(&a.sa_mask);
+  interrupts = 0;
+  sigaction(SIGINT, &a, NULL);
+}
+
+void net_run_quiet(void) {
+  signal(SIGINT, SIG_DFL);
+}
+
+bool net_run_interrupted(void) {
+  return interrupts != 0;
+}
+
+/* ---- messages ---- */
+
+int net_tell(NetRun *r, const DataError *e) {
+  net_progress_clear(&r->progress);
+  fprintf(stderr, "error: %s\n", e->text);
+  return e->status;
+}
+
+int net_flush_results(int status) {
+  if (!fflush(stdout) && !ferror(stdout)) return status;
+  fprintf(stderr, "error: standard output: %s\n", strerror(errno));
+  return status ? status : NET_MISTAKE;
+}
+
+static bool no_resource(DataError *e) {
+  e->status = NET_RESOURCE;
+  return false;
+}
+
+/* ---- the arena ---- */
+
+/* Bytes that the system can give, or a great many where it does not say. */
+static int64_t free_memory(void) {
+  int64_t free = INT64_MAX, swap = 0;
+  long long kb;
+  char line[128];
+  struct rlimit limit;
+  FILE *f = fopen("/proc/meminfo", "re");
+  while (f && fgets(line, sizeof line, f)) {
+    if (sscanf(line, "MemAvailable: %lld kB", &kb) == 1) free = kb * 1024;
+    if (sscanf(line, "SwapFree: %lld kB", &kb) == 1) swap = kb * 1024;
+  }
+  if (f) fclose(f);
+  if (free < INT64_MAX) free += swap;
+  if (!getrlimit(RLIMIT_AS, &limit) && limit.rlim_cur < (rlim_t)free)
+    free = (int64_t)limit.rlim_cur;
+  return free;
+}
+
+/* The arena is variables, scalars, and then what grows with the batch. */
+static bool too_large(const NetProgram *p, int64_t have, DataError *e) {
+  int64_t each = (p->arena_bytes - p->scalars) / (p->batch ? p->batch : 1);
+  int64_t fits = have > p->scalars && each ? (have - p->scalars) / each : 0;
+  char advice[64] = "";
+  if (fits > 0 && fits < p->batch)
+    snprintf(advice, sizeof advice, "; a batch of %lld would fit",
+             (long long)fits);
+  data_fail(e, "the program needs %.1f MB of memory, and %.1f MB are free%s",
+            (double)p->arena_bytes / 1e6, (double)have / 1e6, advice);
+  return no_resource(e);
+}
+
+/* Pages from the system are zero, aligned, and cost nothing until touched. */
+static bool make_arena(NetRun *r, DataError *e) {
+  const NetProgram *p = r->p;
+  int64_t have = free_memory();
+  if (p->arena_bytes > have) return too_large(p, have, e);
+  void *arena = mmap(NULL, (size_t)p->arena_bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (arena == MAP_FAILED) return too_large(p, have, e);
+  r->arena = arena;
+  r->scalars = (NetScalars *)(void *)(r->arena + p->scalars);
+  return true;
+}
+
+/* ---- opening ---- */
+
+static const NetFunction *function_of(const NetProgram *p, NetCommand command) {
+  return command == NET_TRAIN ? &p->train
+       : command == NET_TEST  ? &p->evaluate
+                              : &p->predict;
+}
+
+static bool check_program(const NetProgram *p, NetCommand command,
+                          DataError *e) {
+  static const char *const what[] = {
+      [NET_TRAIN] = "train", [NET_TEST] = "evaluate", [NET_PREDICT] = "predict"};
+  if (p->abi != NET_ABI)
+    return data_fail(e, "%s was compiled for version %d of the runtime, and "
+                     "this is version %d: build it again", p->name, p->abi,
+                     NET_ABI);
+  if (!function_of(p, command)->run)
+    return data_fail(e, "%s has no function `%s`", p->name, what[command]);
+  return true;
+}
+
+/* A path that cannot be written is better known before an hour of training. */
+static bool check_save(const char *path, DataError *e) {
+  if (!path) return true;
+  char *folder = strdup(path);
+  if (!folder) return data_no_memory(e);
+  char *slash = strrchr(folder, '/');
+  if (slash) slash[slash == folder] = 0;
+  bool good = !access(slash ? folder : ".", W_OK | X_OK) ||
+              data_fail(e, "%s: cannot be written: %s", path, strerror(errno));
+  free(folder);
+  return good;
+}
+
+static bool open_data(NetRun *r, NetCommand command, DataError *e) {
+  const NetProgram *p = r->p;
+  const NetOptions *o = r->o;
+  int status = command == NET_PREDICT
+    ? data_open_file(&r->data, &p->data, o->data, o->file, r->seed, e)
+    : data_open(&r->data, &p->data, o->data, r->seed, e);
+  if (status || !data_fits(r->data, function_of(p, command), e)) return false;
+  return command != NET_TRAIN || !p->evaluate.run ||
+         data_fits(r->data, &p->evaluate, e);
+}
+
+/* The first weights: the program's own, then those of a file. */
+static bool first_weights(NetRun *r, DataError *e) {
+  const NetProgram *p = r->p;
+  const char *file = r->o->init ? r->o->init : p->init;
+  *r->scalars = (NetScalars){.count = (double)p->batch, .seed = r->seed};
+  if (p->init_fn.run) p->init_fn.run(r->arena, r->pool);
+  return !file || net_weights_load(p, r->arena, file, e);
+}
+
+int net_run_open(NetRun *r, const NetProgram *p, const NetOptions *o,
+                 NetCommand command) {
+  DataError e = {0};
+  *r = (NetRun){.p = p, .o = o, .seed = o->has_seed ? o->seed : p->seed};
+  if (!net_options_reach(o, command)) return NET_USAGE;
+  if (command != NET_TRAIN && !o->init && !p->init) {
+    fprintf(stderr, "error: needs weights: --init FILE\n");
+    return NET_USAGE;
+  }
+  if (!check_program(p, command, &e) || !check_save(o->save, &e) ||
+      !make_arena(r, &e) || !open_data(r, command, &e))
+    return net_tell(r, &e);
+  r->pool = net_pool_new(o->threads);
+  if (!first_weights(r, &e) || !net_log_open(&r->log, o->log, &e))
+    return net_tell(r, &e);
+  return NET_DONE;
+}
+
+void net_run_close(NetRun *r) {
+  net_progress_clear(&r->progress);
+  net_log_close(&r->log);
+  net_pool_free(r->pool);
+  data_close(r->data);
+  if (r->arena) munmap(r->arena, (size_t)r->p->arena_bytes);
+  *r = (NetRun){0};
+}
