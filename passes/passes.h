@@ -5,6 +5,7 @@
 #define NETC_PASSES_H
 
 #include "ir/ir.h"
+#include "ir/kernel.h"
 
 /* grad.c: expands OP_GRAD into the adjoints. NULL after a diagnostic that
  * lists every derivative that is missing. */
@@ -12,5 +13,29 @@ Module *pass_grad(Arena *a, const Module *m, Diags *d);
 
 /* simplify.c: algebra that keeps the value. */
 Module *pass_simplify(Arena *a, const Module *m, Diags *d);
+
+/* fuse.c: from graphs to kernels. Needs no OP_GRAD; keeps locations. */
+KModule *pass_fuse(Arena *a, const Module *m);
+
+/* cpu.c: what the cost model knows of a processor. */
+typedef struct Cpu {
+  const char *name;
+  int lanes;     /* f32 in a vector register */
+  int registers; /* vector registers */
+} Cpu;
+/* The table's row of that name, or one for an unknown name with `features` as
+ * LLVM writes them ("+avx2,+fma"; NULL: none known). */
+Cpu cpu_find(Arena *a, const char *name, const char *features);
+
+/* schedule.c: how each kernel's loops are run on this processor. Merges
+ * dimensions that need not be apart, then asks the cost model. */
+KModule *pass_schedule(Arena *a, const KModule *m, const Cpu *cpu);
+/* cost.c: the estimated cycles of a kernel under its schedule, and the choice of
+ * the schedule that has the least. */
+double kernel_cost(const Kernel *k, const Schedule *s, const Cpu *cpu);
+Schedule choose_schedule(const Kernel *k, const Cpu *cpu);
+
+/* plan.c: lifetimes of buffers, and offsets in one arena. */
+KModule *pass_plan(Arena *a, const KModule *m);
 
 #endif

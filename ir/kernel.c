@@ -1,0 +1,106 @@
+/* Building kernels and asking simple questions of them. Instructions are
+ * hash-consed by a search from the end: kernels are short. */
+#include "ir/kernel.h"
+
+#include <string.h>
+
+const char *const buffer_kind_name[] = {
+    [BUF_VAR] = "var",
+    [BUF_INPUT] = "input",
+    [BUF_SCALAR] = "scalar",
+    [BUF_TEMP] = "temp",
+};
+
+Kernel *kernel_new(Arena *a) {
+  Kernel *k = arena_alloc(a, sizeof *k);
+  k->schedule.vec = -1;
+  return k;
+}
+
+bool affine_equal(const Affine *a, const Affine *b, int dims) {
+  if (a->base != b->base) return false;
+  for (int d = 0; d < dims; d++)
+    if (a->coef[d] != b->coef[d]) return false;
+  return true;
+}
+
+static bool instr_equal(const Instr *x, const Instr *y) {
+  return x->kop == y->kop && x->op == y->op && x->type == y->type &&
+         x->in[0] == y->in[0] && x->in[1] == y->in[1] && x->in[2] == y->in[2] &&
+         x->buffer == y->buffer && x->scale == y->scale && x->low == y->low &&
+         x->high == y->high && x->place == y->place &&
+         memcmp(&x->value, &y->value, sizeof x->value) == 0 &&
+         affine_equal(&x->at, &y->at, MAX_DIMS) &&
+         affine_equal(&x->row, &y->row, MAX_DIMS);
+}
+
+int kernel_add(Arena *a, Kernel *k, const Instr *i) {
+  if (i->kop != K_STORE)
+    for (int n = k->n_instrs - 1; n >= 0; n--)
+      if (instr_equal(&k->instr[n], i)) return n;
+  k->instr = arena_grow(a, k->instr, k->n_instrs, &k->cap_instrs,
+                        sizeof *k->instr);
+  k->instr[k->n_instrs] = *i;
+  return k->n_instrs++;
+}
+
+int kfunc_add_buffer(Arena *a, KFunc *f, Buffer b) {
+  f->buffer = arena_grow(a, f->buffer, f->n_buffers, &f->cap_buffers,
+                         sizeof *f->buffer);
+  f->buffer[f->n_buffers] = b;
+  return f->n_buffers++;
+}
+
+void kfunc_add_kernel(Arena *a, KFunc *f, Kernel *k) {
+  f->kernel = arena_grow(a, f->kernel, f->n_kernels, &f->cap_kernels,
+                         sizeof *f->kernel);
+  f->kernel[f->n_kernels++] = k;
+}
+
+KFunc *kmodule_find(const KModule *m, const char *name) {
+  for (int i = 0; i < m->n_funcs; i++)
+    if (strcmp(m->func[i]->name, name) == 0) return m->func[i];
+  return NULL;
+}
+
+int instr_operands(const Instr *i) {
+  switch (i->kop) {
+  case K_LOAD:
+  case K_STORE: return 2;
+  case K_REDUCE: return 1;
+  case K_OP: return op_info[i->op].operands;
+  case K_CONST:
+  case K_INDEX:
+  case K_INRANGE:
+  case K_RAND: return 0;
+  }
+  defect("bad instruction %d", (int)i->kop);
+}
+
+static uint32_t affine_dims(const Affine *a) {
+  uint32_t bits = 0;
+  for (int d = 0; d < MAX_DIMS; d++)
+    if (a->coef[d] != 0) bits |= 1u << d;
+  return bits;
+}
+
+void kernel_depends(const Kernel *k, uint32_t *depends) {
+  uint32_t parallel = (1u << k->n_par) - 1;
+  for (int n = 0; n < k->n_instrs; n++) {
+    const Instr *i = &k->instr[n];
+    depends[n] = affine_dims(&i->at) | affine_dims(&i->row);
+    for (int o = 0; o < instr_operands(i); o++)
+      if (i->in[o] >= 0) depends[n] |= depends[i->in[o]];
+    if (i->kop == K_REDUCE) depends[n] &= parallel;
+  }
+}
+
+void kernel_in_body(const Kernel *k, bool *in_body) {
+  uint32_t depends[k->n_instrs + 1];
+  kernel_depends(k, depends);
+  for (int n = 0; n < k->n_instrs; n++) {
+    const Instr *i = &k->instr[n];
+    in_body[n] = depends[n] >> k->n_par != 0;
+    if (i->kop == K_REDUCE && i->in[0] >= 0) in_body[i->in[0]] = true;
+  }
+}

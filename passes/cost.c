@@ -1,0 +1,320 @@
+/* The cost model: the cycles that a kernel is expected to take under a schedule,
+ * and the search for the schedule that takes the fewest. It counts, for one turn
+ * of the innermost reduced loop over one register tile, arithmetic, loads and the
+ * latency of the accumulators, takes the largest, and multiplies by the turns.
+ * It need not be right, only to order candidates: the numbers are those of the
+ * measurements on generated code, in units of one vector instruction.
+ *
+ * What is searched: the vector dimension (every one), the number of vectors, and
+ * tiles of up to two other parallel dimensions. The loop order is not searched:
+ * outermost stands the dimension that most bytes depend on, so that they are
+ * read once, and the vector dimension is innermost. */
+#include <string.h>
+
+#include "passes/passes.h"
+
+enum {
+  FMA_LATENCY = 4,
+  COSTLY_OP = 14,     /* exp, log, tanh as polynomials */
+  PHILOX_BLOCKS = 24, /* ten rounds for four words of a vector */
+  HORIZONTAL = 9,     /* the sum of a vector's lanes */
+  TILE_OVERHEAD = 6,  /* pointers and counters around a tile */
+  LOOP_OVERHEAD = 3,
+  PARALLEL_CYCLES = 30000 /* below this, one thread is as fast */
+};
+
+/* What the search asks of each instruction, found out once for a kernel. */
+typedef struct Facts {
+  const Kernel *k;
+  const Cpu *cpu;
+  uint32_t *depends;
+  bool *in_body;
+  bool has_rand, has_index;
+} Facts;
+
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/* How many different values an instruction has in one register tile. */
+static double copies(const Kernel *k, const Schedule *s, uint32_t depends) {
+  double n = 1;
+  for (int d = 0; d < kernel_dims(k); d++)
+    if (depends >> d & 1) n *= s->tile[d];
+  return n;
+}
+
+static double access_cost(const Instr *i, const Schedule *s) {
+  if (s->vec < 0) return 1;
+  int64_t step = i->at.coef[s->vec];
+  double cost = step == 0 ? 0.6 : step == 1 ? 1 : 1.2 * s->lanes;
+  if (i->in[1] >= 0) cost = 1.5 * s->lanes;
+  return cost;
+}
+
+static double op_cost(const Instr *i) {
+  switch (i->kop) {
+  case K_OP:
+    if (op_info[i->op].costly || i->op == OP_FLOOR) return COSTLY_OP;
+    if (i->op == OP_DIV || i->op == OP_SQRT) return 6;
+    return 1;
+  case K_REDUCE: return i->op == OP_ARGMAX ? 4 : 1;
+  case K_RAND: return PHILOX_BLOCKS;
+  case K_INDEX:
+  case K_INRANGE: return 1;
+  case K_LOAD:
+  case K_STORE:
+  case K_CONST: break;
+  }
+  return 0;
+}
+
+typedef struct Counts {
+  double arithmetic, memory;
+} Counts;
+
+static Counts count(const Facts *f, const Schedule *s, bool body) {
+  Counts c = {0, 0};
+  const Kernel *k = f->k;
+  for (int n = 0; n < k->n_instrs; n++) {
+    const Instr *i = &k->instr[n];
+    bool reduce = i->kop == K_REDUCE;
+    if ((f->in_body[n] || reduce) != body) continue;
+    uint32_t depends = f->depends[n];
+    if (reduce) depends |= f->depends[i->in[0]] & ~((1u << k->n_par) - 1);
+    double times = copies(k, s, depends);
+    if (i->kop == K_LOAD || i->kop == K_STORE)
+      c.memory += times * access_cost(i, s) * (i->accumulate ? 2 : 1);
+    /* a product that is summed is one fused instruction */
+    else if (!(body && i->kop == K_OP && i->op == OP_MUL &&
+               n + 1 < k->n_instrs && k->instr[n + 1].kop == K_REDUCE &&
+               k->instr[n + 1].in[0] == n))
+      c.arithmetic += times * op_cost(i);
+  }
+  return c;
+}
+
+/* Registers that the innermost loop wants: accumulators, the vectors of one row,
+ * and a broadcast. */
+static double pressure(const Facts *f, const Schedule *s) {
+  const Kernel *k = f->k;
+  double accumulators = 0, vectors = 0;
+  for (int n = 0; n < k->n_instrs; n++) {
+    const Instr *i = &k->instr[n];
+    if (i->kop == K_REDUCE)
+      accumulators += copies(k, s, (1u << k->n_par) - 1) *
+                      (i->op == OP_ARGMAX ? 2 : 1);
+    if (i->kop == K_LOAD && f->in_body[n] && s->vec >= 0 &&
+        i->at.coef[s->vec] != 0) {
+      double v = copies(k, s, f->depends[n]);
+      if (vectors == 0 || v < vectors) vectors = v;
+    }
+  }
+  return accumulators + vectors + 1;
+}
+
+static double cost(const Facts *f, const Schedule *s) {
+  const Kernel *k = f->k;
+  double tiles = 1, turns = 1, outer_turns = 1;
+  for (int d = 0; d < kernel_dims(k); d++) {
+    int64_t step = s->tile[d] * (d == s->vec ? s->lanes : 1);
+    double steps = (double)ceil_div(k->extent[d], step);
+    if (d < k->n_par) tiles *= steps;
+    else turns *= steps;
+    if (d >= k->n_par && d != s->order[kernel_dims(k) - 1])
+      outer_turns *= steps;
+  }
+  Counts epilogue = count(f, s, false);
+  double tile = epilogue.arithmetic + epilogue.memory + TILE_OVERHEAD;
+  if (k->n_red > 0) {
+    Counts body = count(f, s, true);
+    double accumulators = copies(k, s, (1u << k->n_par) - 1);
+    double turn = body.arithmetic;
+    if (body.memory > turn) turn = body.memory;
+    if (turn < FMA_LATENCY) turn = FMA_LATENCY;
+    double over = pressure(f, s) - f->cpu->registers;
+    if (over > 0) turn *= 1 + 0.25 * over;
+    turn += 0.05 * (body.arithmetic + body.memory) + 0.4;
+    tile += turns * turn + outer_turns * LOOP_OVERHEAD;
+    if (s->vec >= k->n_par) tile += accumulators * HORIZONTAL;
+  }
+  return tiles * tile;
+}
+
+double kernel_cost(const Kernel *k, const Schedule *s, const Cpu *cpu) {
+  uint32_t depends[k->n_instrs + 1];
+  bool in_body[k->n_instrs + 1];
+  kernel_depends(k, depends);
+  kernel_in_body(k, in_body);
+  Facts f = {.k = k, .cpu = cpu, .depends = depends, .in_body = in_body};
+  return cost(&f, s);
+}
+
+/* Bytes of the loads that depend on a dimension, each buffer's share once. */
+static double bytes_along(const Kernel *k, int dim) {
+  double bytes = 0;
+  for (int n = 0; n < k->n_instrs; n++) {
+    const Instr *i = &k->instr[n];
+    if (i->kop != K_LOAD || i->at.coef[dim] == 0) continue;
+    double size = dtype_size[i->type];
+    for (int d = 0; d < kernel_dims(k); d++)
+      if (i->at.coef[d] != 0) size *= (double)k->extent[d];
+    bytes += size;
+  }
+  return bytes;
+}
+
+static void order_loops(const Kernel *k, Schedule *s) {
+  int dims = kernel_dims(k);
+  s->n_order = dims;
+  for (int d = 0; d < dims; d++) s->order[d] = d;
+  for (int i = 1; i < k->n_par; i++) /* stable insertion by falling bytes */
+    for (int j = i; j > 0; j--) {
+      int a = s->order[j - 1], b = s->order[j];
+      if (a != s->vec &&
+          (b == s->vec || bytes_along(k, b) <= bytes_along(k, a)))
+        break;
+      s->order[j - 1] = b;
+      s->order[j] = a;
+    }
+  if (s->vec >= k->n_par) { /* the lanes of a dot are its innermost loop */
+    for (int j = s->vec; j < dims - 1; j++) s->order[j] = s->order[j + 1];
+    s->order[dims - 1] = s->vec;
+  }
+}
+
+/* Whether steps of `dim` never add to one place, so that threads may share. */
+static bool disjoint_along(const Kernel *k, const Instr *store, int dim) {
+  int64_t c = store->at.coef[dim], span = 0;
+  if (store->in[1] >= 0 || c <= 0) return false;
+  for (int d = 0; d < k->n_par; d++) {
+    int64_t other = store->at.coef[d];
+    if (d == dim) continue;
+    if (other < c) span += other * (k->extent[d] - 1);
+    else if (other % (c * k->extent[dim]) != 0) return false;
+  }
+  return span < c;
+}
+
+static void choose_pieces(const Kernel *k, Schedule *s, double cycles) {
+  s->pieces = 1;
+  if (k->n_par == 0 || cycles < PARALLEL_CYCLES) return;
+  int first = s->order[0];
+  for (int n = 0; n < k->n_instrs; n++)
+    if (k->instr[n].kop == K_STORE && k->instr[n].accumulate &&
+        !disjoint_along(k, &k->instr[n], first))
+      return;
+  s->pieces = ceil_div(k->extent[first],
+                       s->tile[first] * (first == s->vec ? s->lanes : 1));
+}
+
+/* The vector lanes of a dimension must not add to one place, and an argmax keeps
+ * its order only over parallel dimensions. */
+static bool can_vectorise(const Facts *f, int dim) {
+  const Kernel *k = f->k;
+  if (k->extent[dim] < 2) return false;
+  for (int n = 0; n < k->n_instrs; n++) {
+    const Instr *i = &k->instr[n];
+    if (i->kop == K_REDUCE && i->op == OP_ARGMAX && dim >= k->n_par)
+      return false;
+    if (i->kop != K_STORE || dim >= k->n_par) continue;
+    if (i->at.coef[dim] == 0) return false;
+    if (i->in[1] >= 0 && f->depends[i->in[1]] >> dim & 1) return false;
+  }
+  return true;
+}
+
+static void consider(const Facts *f, Schedule *s, Schedule *best,
+                     double *least) {
+  double cycles = cost(f, s);
+  if (cycles < *least) {
+    *least = cycles;
+    *best = *s;
+  }
+}
+
+static const int first_tiles[] = {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 0};
+static const int second_tiles[] = {1, 2, 3, 4, 5, 6, 0};
+
+static void try_tiles(const Facts *f, Schedule *s, Schedule *best,
+                      double *least) {
+  const Kernel *k = f->k;
+  consider(f, s, best, least);
+  if (k->n_red == 0) return;
+  int limit = f->cpu->registers;
+  int vectors = s->vec >= 0 && s->vec < k->n_par ? s->tile[s->vec] : 1;
+  for (int x = 0; x < k->n_par; x++) {
+    if (x == s->vec) continue;
+    for (const int *t = first_tiles; *t != 0; t++) {
+      if (*t > k->extent[x] || *t * vectors > limit) break;
+      s->tile[x] = *t;
+      consider(f, s, best, least);
+      for (int y = x + 1; y < k->n_par; y++) {
+        if (y == s->vec || *t == 1) continue;
+        for (const int *u = second_tiles + 1; *u != 0; u++) {
+          if (*u > k->extent[y] || *t * *u * vectors > limit) break;
+          s->tile[y] = *u;
+          consider(f, s, best, least);
+        }
+        s->tile[y] = 1;
+      }
+    }
+    s->tile[x] = 1;
+  }
+}
+
+static int lanes_for(int64_t extent, int most) {
+  int lanes = most;
+  while (lanes > 2 && lanes / 2 >= extent) lanes /= 2;
+  return lanes;
+}
+
+enum { RAND_VECTORS = 4, RAND_LANES = 16 }; /* as philox.h lays out words */
+
+static void try_vector(const Facts *f, int dim, Schedule *best, double *least) {
+  const Kernel *k = f->k;
+  Schedule s = {.vec = dim};
+  for (int d = 0; d < kernel_dims(k); d++) s.tile[d] = 1;
+  s.lanes = dim < 0 ? 1 : lanes_for(k->extent[dim], f->cpu->lanes);
+  order_loops(k, &s);
+  if (f->has_rand) {
+    s.lanes = RAND_LANES;
+    if (dim >= 0) s.tile[dim] = RAND_VECTORS;
+    consider(f, &s, best, least);
+    return;
+  }
+  if (dim < 0) {
+    try_tiles(f, &s, best, least);
+    return;
+  }
+  int64_t vectors = ceil_div(k->extent[dim], s.lanes);
+  for (int n = 1; n <= 6 && n <= vectors; n += n < 4 ? 1 : 2) {
+    if (dim >= k->n_par && n > 1) break;
+    s.tile[dim] = n;
+    try_tiles(f, &s, best, least);
+  }
+}
+
+Schedule choose_schedule(const Kernel *k, const Cpu *cpu) {
+  uint32_t depends[k->n_instrs + 1];
+  bool in_body[k->n_instrs + 1];
+  kernel_depends(k, depends);
+  kernel_in_body(k, in_body);
+  Facts f = {.k = k, .cpu = cpu, .depends = depends, .in_body = in_body};
+  int rand_dim = -1;
+  for (int n = 0; n < k->n_instrs; n++) {
+    if (k->instr[n].kop != K_RAND) continue;
+    f.has_rand = true;
+    for (int d = 0; d < k->n_par; d++)
+      if (k->instr[n].at.coef[d] == 1) rand_dim = d;
+  }
+  Schedule best = {.vec = -1};
+  double least = 1e300;
+  if (f.has_rand) {
+    try_vector(&f, rand_dim, &best, &least);
+  } else {
+    try_vector(&f, -1, &best, &least);
+    for (int d = 0; d < kernel_dims(k); d++)
+      if (can_vectorise(&f, d)) try_vector(&f, d, &best, &least);
+  }
+  choose_pieces(k, &best, least);
+  return best;
+}

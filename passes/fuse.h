@@ -1,0 +1,39 @@
+/* Inside the pass `fuse`: shared by its three files. */
+#ifndef NETC_FUSE_H
+#define NETC_FUSE_H
+
+#include "ir/kernel.h"
+
+/* What is known while the kernels of one function are built. Arrays are indexed
+ * by node id. */
+typedef struct Fuse {
+  Arena *arena;
+  const Graph *g;
+  KFunc *f;
+  int *uses;   /* by consumers that compute, seen through views */
+  int *cost;   /* instructions to compute the node from what is materialised */
+  bool *mat;   /* has a buffer of its own */
+  int *buffer; /* of materialised nodes and leaves; -1 */
+  bool again;  /* a node was found to need a buffer: build once more */
+  /* the kernel at hand */
+  Kernel *k;
+  const Node *self;     /* computed here, although materialised */
+  const Node *core;     /* the reduction, or NULL */
+  bool in_body;         /* emitting an operand of the reduction */
+  struct Memo *memo;    /* values already emitted */
+  int n_memo, cap_memo;
+} Fuse;
+
+/* fuse_emit.c: the value of node n at index `idx` (one affine for each axis), as
+ * an instruction; `guard` is a predicate that loads must respect, or -1. */
+int fuse_emit(Fuse *s, const Node *n, const Affine *idx, int guard);
+void fuse_force(Fuse *s, const Node *n);
+bool fuse_is_leaf(const Node *n);
+Affine fuse_offset(const Type *t, const Affine *idx);
+
+/* fuse_order.c: an order of execution in which updates may be in place. */
+void fuse_order(Arena *a, KFunc *f);
+/* fuse_merge.c: joins neighbours of one shape into kernels of several stores. */
+void fuse_merge(Arena *a, KFunc *f);
+
+#endif
