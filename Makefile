@@ -52,7 +52,8 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(WARN) $(EXTRA) -c $< -o $@ $(CFLAGS)
 $(GENERATED:.c=.o): %.o: %.c
-	$(CC) $(FLAGS) $(filter-out -Wconversion,$(WARN)) -c $< -o $@ $(CFLAGS)
+	$(CC) $(FLAGS) $(filter-out -Wconversion,$(WARN)) -Wno-unused-function \
+	  -c $< -o $@ $(CFLAGS)
 $(RUNTIME): EXTRA = -ffunction-sections -fdata-sections -fPIC
 $(BUILD)/codegen/%.o: EXTRA = -isystem $(shell $(LLVM_CONFIG) --includedir)
 $(BUILD)/tests/%.o: EXTRA = -DBUILD='"$(BUILD)"'
