@@ -50,7 +50,7 @@ static double element(const DataColumn *c, const void *values, int64_t i) {
 
 static Moments measure(const DataColumn *c, const DataSplit *s,
                        const void *values, int64_t channel, double centre) {
-  int64_t area = c->count / c->channels;
+  int64_t area = c->count / data_channels(&c->field);
   Moments m = {0, 0};
   for (int64_t row = 0; row < s->rows; row++)
     for (int64_t i = 0; i < area; i++) {
@@ -67,7 +67,7 @@ static void standard(const Dataset *of, int which, int64_t channel,
   const DataColumn *c = &of->column[which];
   const DataSplit *s = &of->split[DATA_TRAIN];
   const void *values = s->column[which];
-  double n = (double)(s->rows * (c->count / c->channels));
+  double n = (double)(s->rows * (c->count / data_channels(&c->field)));
   double centre = measure(c, s, values, channel, 0).sum / n;
   double spread = sqrt(measure(c, s, values, channel, centre).squares / n);
   *mean = (float)centre;
