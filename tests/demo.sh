@@ -7,8 +7,8 @@
 set -e
 netc=$1
 model=models/lenet.net
-data='shapes(train = 2000, test = 2000, noise = 0.2, wrong = 0.3)'
-epochs=20
+data='shapes(train = 1000, test = 2000, noise = 0.2, wrong = 0.3)'
+epochs=50
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define MODEL "models/lenet.net"
-#define SHAPES "shapes(train = 400, test = 200, noise = 0.1, wrong = 0)"
+#define SHAPES "shapes(train = 403, test = 101, noise = 0.1, wrong = 0)"
 enum { PICTURE = 3072, RECORD = 1 + PICTURE, MAX_SIZE = 500000 };
 
 #define RUN(...) run_words((const char *const[]){__VA_ARGS__, NULL})
@@ -61,8 +61,8 @@ static double last_logged(const char *path, const char *split,
 
 static void trains(void) {
   const char *log = check_path("train.log");
-  Run r = EXPECT(0, check_netc(), "run", MODEL, "--data", SHAPES, "-D", "p=0",
-                 "--epochs", "20", "--log", log, "--quiet");
+  Run r = EXPECT(0, check_netc(), "run", "tests/e2e/shapes.net", "--log", log,
+                 "--quiet");
   double loss = last_logged(log, "test", "loss");
   double accuracy = last_logged(log, "test", "accuracy");
   check_that(loss >= 0 && loss < 0.7, "test loss %g, expected < 0.7", loss);

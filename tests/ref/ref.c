@@ -30,8 +30,12 @@ static int steps_of(const json_t *log, const char *key, double *v) {
     json_t *step = json_object_get(record, "step");
     const char *split = json_string_value(json_object_get(record, "split"));
     if (split && !strcmp(split, "train") && json_is_integer(step) &&
-        json_integer_value(step) == n && n < STEPS)
-      v[n++] = json_number_value(json_object_get(record, key));
+        json_integer_value(step) == n && n < STEPS) {
+      json_t *value = json_object_get(record, key);
+      if (!value) /* without penalties the total is the loss */
+        value = json_object_get(record, "loss");
+      v[n++] = json_number_value(value);
+    }
   }
   return n;
 }
