@@ -13,6 +13,8 @@ Module *pass_grad(Arena *a, const Module *m, Diags *d);
 
 /* simplify.c: algebra that keeps the value. */
 Module *pass_simplify(Arena *a, const Module *m, Diags *d);
+/* The same; `loose` also applies rules that infinities, NaN or rounding break. */
+Module *simplify_module(Arena *a, const Module *m, bool loose);
 
 /* fuse.c: from graphs to kernels. Needs no OP_GRAD; keeps locations. */
 KModule *pass_fuse(Arena *a, const Module *m);
@@ -37,5 +39,32 @@ Schedule choose_schedule(const Kernel *k, const Cpu *cpu);
 
 /* plan.c: lifetimes of buffers, and offsets in one arena. */
 KModule *pass_plan(Arena *a, const KModule *m);
+
+/* pass.c: the table of passes and the runner. A stage is a Module up to
+ * `simplify`, a KModule from `fuse` on. */
+typedef enum PassId {
+  PASS_GRAD, PASS_SIMPLIFY, PASS_FUSE, PASS_SCHEDULE, PASS_PLAN, PASS_COUNT
+} PassId;
+typedef struct PassInfo {
+  const char *name;    /* on the command line, in dumps, of the golden folder */
+  const char *purpose; /* one line */
+  bool from_kernels, to_kernels;
+} PassInfo;
+extern const PassInfo pass_info[PASS_COUNT];
+
+typedef struct Stage { /* exactly one is not NULL */
+  Module *module;
+  KModule *kernels;
+} Stage;
+
+typedef struct PassRun {
+  Arena *arena;
+  Diags *diags;
+  Cpu cpu;          /* for `schedule` */
+  bool times;       /* -v: a line for each pass on stderr */
+} PassRun;
+/* Runs one pass and the verifier after it (a violation is a defect). False after
+ * a diagnostic. */
+bool pass_run(PassRun *r, PassId pass, Stage *stage);
 
 #endif
