@@ -78,6 +78,17 @@ static BufferKind leaf_kind(const Node *n) {
                               : BUF_VAR;
 }
 
+/* Random numbers read the step and the seed. */
+static void add_scalar(Fuse *s, const char *name) {
+  for (int i = 0; i < s->f->n_buffers; i++)
+    if (s->f->buffer[i].kind == BUF_SCALAR &&
+        strcmp(s->f->buffer[i].name, name) == 0)
+      return;
+  Buffer b = {.kind = BUF_SCALAR, .name = name, .type = type_scalar(T_F64),
+              .offset = -1};
+  kfunc_add_buffer(s->arena, s->f, b);
+}
+
 /* Buffers of leaves and of materialised nodes. The new value of a variable has a
  * buffer of the variable's name too: fuse_order makes the two one. */
 static void make_buffers(Fuse *s) {
@@ -92,6 +103,11 @@ static void make_buffers(Fuse *s) {
       b.sample = n->op == OP_INPUT && n->attr.num[0] != 0;
     }
     s->buffer[i] = kfunc_add_buffer(s->arena, s->f, b);
+  }
+  for (int i = 0; i < s->g->n_nodes; i++) {
+    if (s->g->node[i]->op != OP_RAND) continue;
+    add_scalar(s, "step");
+    add_scalar(s, "seed");
   }
 }
 

@@ -148,7 +148,7 @@ static void drop_unused_buffers(Arena *a, KFunc *f) {
   int *map = arena_alloc(a, (size_t)(f->n_buffers + 1) * sizeof *map);
   int kept = 0;
   for (int b = 0; b < f->n_buffers; b++) {
-    bool used = is_result(f, b);
+    bool used = is_result(f, b) || f->buffer[b].kind == BUF_SCALAR;
     for (int i = 0; i < f->n_kernels && !used; i++)
       used = touches(f->kernel[i], K_LOAD, b) ||
              touches(f->kernel[i], K_STORE, b);

@@ -1,0 +1,39 @@
+/* Code generation through LLVM: from planned kernels to functions in memory, to
+ * object files, assembly or LLVM IR. Targets differ here and nowhere above. */
+#ifndef NETC_CODEGEN_H
+#define NETC_CODEGEN_H
+
+#include "ir/kernel.h"
+#include "runtime/net.h"
+
+/* target.c: a processor to generate for. */
+typedef struct Target Target;
+/* cpu: NULL is this machine's; "portable" its architecture's common baseline;
+ * else a name that LLVM knows. level: 0 to 3. NULL with what is wrong in *error
+ * (in the arena). Free with target_free. */
+Target *target_new(Arena *a, const char *cpu, int level, const char **error);
+void target_free(Target *t);
+const char *target_cpu(const Target *t);      /* never NULL */
+const char *target_features(const Target *t); /* as LLVM writes them */
+
+/* module.c: what can be written of a program. */
+typedef enum Artefact { ART_LLVM, ART_ASSEMBLY, ART_OBJECT } Artefact;
+typedef struct Bytes {
+  char *data; /* in the arena */
+  size_t size;
+} Bytes;
+/* Generates the functions of `m` (all of them) and, unless `p` is NULL, the
+ * tables of `p` under the symbol net_program, with the functions in it. `p`'s own
+ * function pointers are not read. */
+Bytes codegen_emit(Arena *a, Target *t, const KModule *m, const NetProgram *p,
+                   Artefact kind);
+
+/* jit.c: functions in memory. Each function of `m` is compiled on its own.
+ * NULL with what is wrong in *error. */
+typedef struct Jit Jit;
+Jit *jit_new(Arena *a, Target *t, const KModule *m, const char **error);
+/* The compiled function of that name (init, train ..), or NULL. */
+void (*jit_find(Jit *j, const char *name))(char *arena, NetPool *pool);
+void jit_free(Jit *j);
+
+#endif

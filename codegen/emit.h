@@ -1,0 +1,92 @@
+/* Inside code generation: the state while one kernel is emitted, and the
+ * functions that its files share. */
+#ifndef NETC_EMIT_H
+#define NETC_EMIT_H
+
+#include <llvm-c/Core.h>
+
+#include "ir/kernel.h"
+
+/* Thin layer over LLVM's builder: types, constants, intrinsics. Works on scalars
+ * and on vectors of `lanes`: the type of the operands decides. */
+typedef struct Build {
+  LLVMContextRef context;
+  LLVMModuleRef module;
+  LLVMBuilderRef b;
+} Build;
+
+/* Loads and stores that step alike share one moving pointer. */
+typedef struct Pointer {
+  int buffer;
+  int64_t coef[MAX_DIMS];
+  LLVMValueRef now; /* at the start of the tile */
+} Pointer;
+
+typedef struct Emit {
+  Build build;
+  Arena *arena;
+  const KModule *m;
+  const KFunc *f;
+  const Kernel *k;
+  const Schedule *s;
+  LLVMValueRef fn, base; /* the function, and its operand: the arena */
+  uint32_t *depends;
+  bool *in_body, *fixed; /* fixed: depends on no dimension, no reduction */
+  int n_pointers;
+  Pointer *pointer;
+  int *pointer_of;             /* by instruction */
+  LLVMValueRef iv[MAX_DIMS];   /* i64: index at the start of the tile */
+  int64_t tile[MAX_DIMS];      /* positions of this copy of the tile */
+  int64_t tail;                /* lanes of the last vector that count */
+  int64_t coord[MAX_DIMS];     /* the position at hand */
+  LLVMValueRef **memo, **splat; /* by instruction and position */
+  LLVMValueRef *acc;           /* accumulators by reduction and position */
+  int n_reduces, positions;    /* positions of parallel dimensions in a tile */
+  int *reduce;                 /* instruction numbers */
+} Emit;
+
+/* build.c */
+LLVMTypeRef build_type(const Build *b, DType t); /* in registers: i1 is i1 */
+LLVMTypeRef build_memory_type(const Build *b, DType t); /* i1 is i8 */
+LLVMTypeRef build_vector(LLVMTypeRef t, int lanes); /* t itself for 1 lane */
+int build_lanes(LLVMValueRef v); /* 1 for a scalar */
+LLVMValueRef build_i64(const Build *b, int64_t v);
+/* A number of v's shape and element type. */
+LLVMValueRef build_number(const Build *b, LLVMTypeRef like, double v);
+LLVMValueRef build_integer(LLVMTypeRef like, uint64_t v);
+LLVMValueRef build_splat(const Build *b, LLVMValueRef v, int lanes);
+LLVMValueRef build_mask(const Build *b, int lanes, int64_t valid);
+LLVMValueRef build_intrinsic(const Build *b, const char *name, LLVMTypeRef over,
+                             int n, LLVMValueRef *args);
+LLVMValueRef build_fma(const Build *b, LLVMValueRef x, LLVMValueRef y,
+                       LLVMValueRef z);
+LLVMValueRef build_select(const Build *b, LLVMValueRef c, LLVMValueRef x,
+                          LLVMValueRef y);
+/* A function of libm, once for each lane. */
+LLVMValueRef build_libm(const Build *b, const char *name, int n,
+                        LLVMValueRef *args);
+
+/* math.c: an elementwise operation on values of one type. */
+LLVMValueRef build_op(const Build *b, Op op, DType from, DType to,
+                      LLVMValueRef *in);
+LLVMValueRef build_exp(const Build *b, LLVMValueRef x);  /* f32 */
+LLVMValueRef build_log(const Build *b, LLVMValueRef x);  /* f32 */
+LLVMValueRef build_tanh(const Build *b, LLVMValueRef x); /* f32 */
+
+/* philox.c: the four words of blocks. Operands are i32 vectors or scalars. */
+void build_philox(const Build *b, LLVMValueRef counter[4], LLVMValueRef seed);
+
+/* value.c: the value of an instruction at the position in e->coord. */
+LLVMValueRef emit_value(Emit *e, int n);
+LLVMValueRef emit_vector_value(Emit *e, int n); /* splat where it is scalar */
+bool emit_is_vector(const Emit *e, int n);
+void emit_store(Emit *e, int n);
+void emit_forget(Emit *e, bool body); /* values that do not hold any more */
+LLVMValueRef emit_lane_mask(const Emit *e); /* NULL: all lanes count */
+int emit_position(const Emit *e, uint32_t dims); /* mixed radix of coord */
+
+/* nest.c: one kernel as `void name(ptr arena, i64 begin, i64 end)`. */
+LLVMValueRef emit_kernel(Arena *a, const Build *b, const KModule *m,
+                         const KFunc *f, const Kernel *k, const char *name);
+
+#endif

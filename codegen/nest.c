@@ -1,0 +1,521 @@
+/* One kernel as a function of LLVM IR. The parallel loops are emitted outermost
+ * first; inside them stands a register tile: accumulators in SSA form, the reduced
+ * loops, which carry accumulators and pointers as phis, and the epilogue. Where a
+ * tile does not divide its dimension, the rest is a second copy of what is inside,
+ * with its own constants, so that no bound is tested in the innermost loop. */
+#include <math.h>
+#include <string.h>
+
+#include "codegen/emit.h"
+
+static LLVMTypeRef i64_type(const Emit *e) {
+  return LLVMInt64TypeInContext(e->build.context);
+}
+
+static int64_t step_of(const Emit *e, int d) {
+  return e->s->tile[d] * (d == e->s->vec ? e->s->lanes : 1);
+}
+
+/* Finds the pointers that the accesses of a kernel share. */
+static void find_pointers(Emit *e) {
+  const Kernel *k = e->k;
+  size_t n = (size_t)k->n_instrs + 1;
+  e->pointer = arena_alloc(e->arena, n * sizeof *e->pointer);
+  e->pointer_of = arena_alloc(e->arena, n * sizeof *e->pointer_of);
+  for (int i = 0; i < k->n_instrs; i++) {
+    const Instr *x = &k->instr[i];
+    if (x->kop != K_LOAD && x->kop != K_STORE) continue;
+    int p = 0;
+    for (; p < e->n_pointers; p++)
+      if (e->pointer[p].buffer == x->buffer &&
+          memcmp(e->pointer[p].coef, x->at.coef, sizeof x->at.coef) == 0)
+        break;
+    e->pointer_of[i] = p;
+    if (p < e->n_pointers) continue;
+    e->n_pointers++;
+    e->pointer[p].buffer = x->buffer;
+    memcpy(e->pointer[p].coef, x->at.coef, sizeof x->at.coef);
+    LLVMValueRef by = build_i64(&e->build, e->f->buffer[x->buffer].offset);
+    e->pointer[p].now =
+        LLVMBuildGEP2(e->build.b, LLVMInt8TypeInContext(e->build.context),
+                      e->base, &by, 1, "");
+  }
+}
+
+static int64_t pointer_step(const Emit *e, const Pointer *p, int d) {
+  DType t = e->f->buffer[p->buffer].type.dtype;
+  return p->coef[d] * dtype_size[t];
+}
+
+static LLVMValueRef moved(const Emit *e, LLVMValueRef p, LLVMValueRef by) {
+  return LLVMBuildGEP2(e->build.b, LLVMInt8TypeInContext(e->build.context), p,
+                       &by, 1, "");
+}
+
+/* A loop that is being emitted: its phis in the order counter, pointers that
+ * step along the dimension, accumulators. */
+typedef struct Loop {
+  int dim;
+  LLVMBasicBlockRef body, after;
+  LLVMValueRef counter, index, last;
+  LLVMValueRef *pointer; /* phi or NULL */
+  LLVMValueRef *saved;   /* pointers before the loop */
+  LLVMValueRef *acc;
+  int n_acc;
+} Loop;
+
+static LLVMValueRef phi(const Emit *e, LLVMValueRef from,
+                        LLVMBasicBlockRef block) {
+  LLVMValueRef p = LLVMBuildPhi(e->build.b, LLVMTypeOf(from), "");
+  LLVMAddIncoming(p, &from, &block, 1);
+  return p;
+}
+
+/* Runs `count` steps of dimension d (bottom-tested: at least one) starting from
+ * step `first`. */
+static void loop_begin(Emit *e, Loop *l, int d, LLVMValueRef first,
+                       LLVMValueRef last, int n_acc) {
+  const Build *b = &e->build;
+  LLVMBasicBlockRef from = LLVMGetInsertBlock(b->b);
+  size_t n = (size_t)e->n_pointers + 1;
+  *l = (Loop){.dim = d, .last = last, .n_acc = n_acc};
+  l->pointer = arena_alloc(e->arena, n * sizeof(LLVMValueRef));
+  l->saved = arena_alloc(e->arena, n * sizeof(LLVMValueRef));
+  l->acc = arena_alloc(e->arena, (size_t)(n_acc + 1) * sizeof(LLVMValueRef));
+  LLVMValueRef *start = arena_alloc(e->arena, n * sizeof(LLVMValueRef));
+  for (int p = 0; p < e->n_pointers; p++) {
+    l->saved[p] = start[p] = e->pointer[p].now;
+    int64_t by = pointer_step(e, &e->pointer[p], d) * step_of(e, d);
+    if (by != 0 && !LLVMIsConstant(first))
+      start[p] = moved(e, start[p],
+                       LLVMBuildMul(b->b, first, build_i64(b, by), ""));
+  }
+  l->body = LLVMAppendBasicBlockInContext(b->context, e->fn, "");
+  l->after = LLVMAppendBasicBlockInContext(b->context, e->fn, "");
+  LLVMBuildBr(b->b, l->body);
+  LLVMPositionBuilderAtEnd(b->b, l->body);
+  l->counter = phi(e, first, from);
+  for (int p = 0; p < e->n_pointers; p++)
+    if (pointer_step(e, &e->pointer[p], d) != 0)
+      e->pointer[p].now = l->pointer[p] = phi(e, start[p], from);
+  for (int i = 0; i < n_acc; i++) e->acc[i] = l->acc[i] = phi(e, e->acc[i], from);
+  e->iv[d] = LLVMBuildMul(b->b, l->counter, build_i64(b, step_of(e, d)), "");
+}
+
+static void loop_end(Emit *e, Loop *l) {
+  const Build *b = &e->build;
+  LLVMBasicBlockRef here = LLVMGetInsertBlock(b->b);
+  LLVMValueRef next = LLVMBuildAdd(b->b, l->counter, build_i64(b, 1), "");
+  LLVMAddIncoming(l->counter, &next, &here, 1);
+  for (int p = 0; p < e->n_pointers; p++) {
+    if (l->pointer[p] == NULL) continue;
+    int64_t by = pointer_step(e, &e->pointer[p], l->dim) * step_of(e, l->dim);
+    LLVMValueRef to = moved(e, l->pointer[p], build_i64(b, by));
+    LLVMAddIncoming(l->pointer[p], &to, &here, 1);
+  }
+  for (int i = 0; i < l->n_acc; i++)
+    LLVMAddIncoming(l->acc[i], &e->acc[i], &here, 1);
+  LLVMValueRef more = LLVMBuildICmp(b->b, LLVMIntULT, next, l->last, "");
+  LLVMBuildCondBr(b->b, more, l->body, l->after);
+  LLVMPositionBuilderAtEnd(b->b, l->after);
+  for (int p = 0; p < e->n_pointers; p++) e->pointer[p].now = l->saved[p];
+}
+
+/* Moves the tile's start to element `at` of dimension d; returns the pointers as
+ * they were. */
+static LLVMValueRef *shift(Emit *e, int d, int64_t at) {
+  LLVMValueRef *saved = arena_alloc(
+      e->arena, (size_t)(e->n_pointers + 1) * sizeof(LLVMValueRef));
+  for (int p = 0; p < e->n_pointers; p++) {
+    saved[p] = e->pointer[p].now;
+    int64_t by = pointer_step(e, &e->pointer[p], d) * at;
+    if (by != 0)
+      e->pointer[p].now = moved(e, saved[p], build_i64(&e->build, by));
+  }
+  e->iv[d] = build_i64(&e->build, at);
+  return saved;
+}
+
+static void unshift(Emit *e, LLVMValueRef *saved) {
+  for (int p = 0; p < e->n_pointers; p++) e->pointer[p].now = saved[p];
+}
+
+/* Sets the extent of the tile in dimension d: whole, or what is left. */
+static void set_tile(Emit *e, int d, int64_t elements) {
+  if (d == e->s->vec) {
+    e->tile[d] = (elements + e->s->lanes - 1) / e->s->lanes;
+    e->tail = elements - (e->tile[d] - 1) * e->s->lanes;
+  } else {
+    e->tile[d] = elements;
+  }
+}
+
+/* Moves e->coord to the next position over dimensions [from, to); false after
+ * the last, when it is back at the first. The last dimension runs fastest, but
+ * the vectors run inside every row, so that a row's broadcast dies young. */
+static bool next_coord(Emit *e, int from, int to) {
+  int v = e->s->vec;
+  if (v >= from && v < to) {
+    if (++e->coord[v] < e->tile[v]) return true;
+    e->coord[v] = 0;
+  }
+  for (int d = to - 1; d >= from; d--) {
+    if (d == v) continue;
+    if (++e->coord[d] < e->tile[d]) return true;
+    e->coord[d] = 0;
+  }
+  return false;
+}
+
+static bool dot_form(const Emit *e) { return e->s->vec >= e->k->n_par; }
+
+/* Accumulators: e->acc[r * positions + p]; the best values of an argmax stand
+ * behind all of them, at (n_reduces + r) * positions + p. */
+static int acc_count(const Emit *e) { return 2 * e->n_reduces * e->positions; }
+
+static LLVMTypeRef acc_type(const Emit *e, DType t) {
+  LLVMTypeRef type = build_type(&e->build, t);
+  bool vector = e->s->vec >= 0 && e->s->lanes > 1;
+  return vector ? build_vector(type, e->s->lanes) : type;
+}
+
+static DType body_type(const Emit *e, int r) {
+  return e->k->instr[e->k->instr[e->reduce[r]].in[0]].type;
+}
+
+static double identity(Op op) { return op == OP_SUM ? 0 : -INFINITY; }
+
+static void start_accumulators(Emit *e) {
+  for (int r = 0; r < e->n_reduces; r++) {
+    const Instr *i = &e->k->instr[e->reduce[r]];
+    for (int p = 0; p < e->positions; p++) {
+      bool arg = i->op == OP_ARGMAX;
+      e->acc[r * e->positions + p] = build_number(
+          &e->build, acc_type(e, i->type), arg ? 0 : identity(i->op));
+      e->acc[(e->n_reduces + r) * e->positions + p] = build_number(
+          &e->build, acc_type(e, body_type(e, r)), identity(OP_RMAX));
+    }
+  }
+}
+
+/* Row-major number of the point in the reduced dimensions, as i32. */
+static LLVMValueRef reduced_index(const Emit *e) {
+  const Build *b = &e->build;
+  LLVMValueRef at = build_i64(b, 0);
+  for (int d = e->k->n_par; d < kernel_dims(e->k); d++) {
+    at = LLVMBuildMul(b->b, at, build_i64(b, e->k->extent[d]), "");
+    at = LLVMBuildAdd(b->b, at, e->iv[d], "");
+  }
+  LLVMTypeRef i32 = LLVMInt32TypeInContext(b->context);
+  return LLVMBuildTrunc(b->b, at, i32, "");
+}
+
+static LLVMValueRef body_value(Emit *e, int n) {
+  bool vector = e->s->vec >= 0 && e->s->lanes > 1;
+  return vector ? emit_vector_value(e, n) : emit_value(e, n);
+}
+
+/* best, at = v > best (or v is the first NaN) ? v, here : best, at */
+static void reduce_argmax(Emit *e, int r, int p) {
+  const Build *b = &e->build;
+  LLVMValueRef *at = &e->acc[r * e->positions + p];
+  LLVMValueRef *best = &e->acc[(e->n_reduces + r) * e->positions + p];
+  LLVMValueRef v = body_value(e, e->k->instr[e->reduce[r]].in[0]);
+  LLVMValueRef here = build_splat(b, reduced_index(e), build_lanes(v));
+  LLVMValueRef take = LLVMBuildFCmp(b->b, LLVMRealOGT, v, *best, "");
+  LLVMValueRef first_nan = LLVMBuildAnd(
+      b->b, LLVMBuildFCmp(b->b, LLVMRealUNO, v, v, ""),
+      LLVMBuildFCmp(b->b, LLVMRealORD, *best, *best, ""), "");
+  take = LLVMBuildOr(b->b, take, first_nan, "");
+  *at = build_select(b, take, here, *at);
+  *best = build_select(b, take, v, *best);
+}
+
+/* Lanes past the end of a reduced dimension must not count. */
+static LLVMValueRef without_tail(Emit *e, Op op, LLVMValueRef v) {
+  LLVMValueRef mask = dot_form(e) ? emit_lane_mask(e) : NULL;
+  if (mask == NULL) return v;
+  LLVMValueRef none = build_number(&e->build, LLVMTypeOf(v), identity(op));
+  return build_select(&e->build, mask, v, none);
+}
+
+static bool is_masked_load(const Emit *e, int n) {
+  return e->k->instr[n].kop == K_LOAD && emit_is_vector(e, n);
+}
+
+static void reduce_one(Emit *e, int r, int p) {
+  const Build *b = &e->build;
+  const Instr *i = &e->k->instr[e->reduce[r]];
+  const Instr *v = &e->k->instr[i->in[0]];
+  LLVMValueRef *acc = &e->acc[r * e->positions + p];
+  if (i->op == OP_ARGMAX) {
+    reduce_argmax(e, r, p);
+    return;
+  }
+  bool product = i->op == OP_SUM && v->kop == K_OP && v->op == OP_MUL &&
+                 dtype_is_float(v->type);
+  bool clean = !dot_form(e) || emit_lane_mask(e) == NULL ||
+               (product && is_masked_load(e, v->in[0]) &&
+                is_masked_load(e, v->in[1]));
+  if (product && clean) {
+    LLVMValueRef x = body_value(e, v->in[0]), y = body_value(e, v->in[1]);
+    *acc = build_fma(b, x, y, *acc);
+    return;
+  }
+  LLVMValueRef value = without_tail(e, i->op, body_value(e, i->in[0]));
+  DType t = i->type;
+  if (i->op == OP_SUM)
+    *acc = dtype_is_float(t) ? LLVMBuildFAdd(b->b, *acc, value, "")
+                             : LLVMBuildAdd(b->b, *acc, value, "");
+  else
+    *acc = build_op(b, OP_MAX, t, t, (LLVMValueRef[]){value, *acc});
+}
+
+static void emit_body(Emit *e) {
+  const Kernel *k = e->k;
+  do {
+    int p = 0;
+    do {
+      for (int r = 0; r < e->n_reduces; r++) reduce_one(e, r, p);
+      p++;
+    } while (next_coord(e, 0, k->n_par));
+    /* unrolled reduced dimensions come one after the other */
+  } while (next_coord(e, k->n_par, kernel_dims(k)));
+  emit_forget(e, true);
+}
+
+static void reduced_loops(Emit *e, int level) {
+  if (level == kernel_dims(e->k)) {
+    emit_body(e);
+    return;
+  }
+  int d = e->s->order[level];
+  int64_t step = step_of(e, d), full = e->k->extent[d] / step;
+  int64_t rest = e->k->extent[d] % step;
+  if (full > 0) set_tile(e, d, step);
+  if (full == 1) {
+    LLVMValueRef *saved = shift(e, d, 0);
+    reduced_loops(e, level + 1);
+    unshift(e, saved);
+  } else if (full > 1) {
+    Loop l;
+    loop_begin(e, &l, d, build_i64(&e->build, 0), build_i64(&e->build, full),
+               acc_count(e));
+    reduced_loops(e, level + 1);
+    loop_end(e, &l);
+  }
+  if (rest > 0) {
+    set_tile(e, d, rest);
+    LLVMValueRef *saved = shift(e, d, full * step);
+    reduced_loops(e, level + 1);
+    unshift(e, saved);
+  }
+}
+
+/* Values that the body reads but that no reduced loop changes. */
+static void emit_invariants(Emit *e) {
+  const Kernel *k = e->k;
+  for (int n = 0; n < k->n_instrs; n++) {
+    if (!e->in_body[n]) continue;
+    for (int o = 0; o < instr_operands(&k->instr[n]); o++) {
+      int x = k->instr[n].in[o];
+      if (x < 0 || e->in_body[x] || e->fixed[x]) continue;
+      do emit_value(e, x);
+      while (next_coord(e, 0, k->n_par));
+    }
+  }
+}
+
+/* The sum (or maximum) of the lanes: pairs in a tree, so that it is the same on
+ * every target. */
+static LLVMValueRef across_lanes(Emit *e, Op op, DType t, LLVMValueRef v) {
+  const Build *b = &e->build;
+  LLVMTypeRef i32 = LLVMInt32TypeInContext(b->context);
+  for (int lanes = build_lanes(v); lanes > 1; lanes /= 2) {
+    LLVMValueRef low[32], high[32];
+    for (int l = 0; l < lanes / 2; l++) {
+      low[l] = LLVMConstInt(i32, (unsigned)l, false);
+      high[l] = LLVMConstInt(i32, (unsigned)(l + lanes / 2), false);
+    }
+    unsigned half = (unsigned)lanes / 2;
+    LLVMValueRef none = LLVMGetPoison(LLVMTypeOf(v));
+    LLVMValueRef both[2] = {
+        LLVMBuildShuffleVector(b->b, v, none, LLVMConstVector(low, half), ""),
+        LLVMBuildShuffleVector(b->b, v, none, LLVMConstVector(high, half), "")};
+    v = build_op(b, op == OP_SUM ? OP_ADD : OP_MAX, t, t, both);
+  }
+  return LLVMBuildExtractElement(b->b, v, LLVMConstInt(i32, 0, false), "");
+}
+
+static void finish_lanes(Emit *e) {
+  if (!dot_form(e) || e->s->lanes == 1) return;
+  for (int r = 0; r < e->n_reduces; r++) {
+    const Instr *i = &e->k->instr[e->reduce[r]];
+    for (int p = 0; p < e->positions; p++) {
+      LLVMValueRef *acc = &e->acc[r * e->positions + p];
+      *acc = across_lanes(e, i->op, i->type, *acc);
+    }
+  }
+}
+
+/* Accumulators are numbered as emit_body visits them; epilogues ask by position
+ * in dimension order. */
+static void number_accumulators(Emit *e) {
+  size_t bytes = (size_t)acc_count(e) * sizeof *e->acc;
+  LLVMValueRef *by_visit = arena_alloc(e->arena, bytes + 1);
+  memcpy(by_visit, e->acc, bytes);
+  int p = 0;
+  do {
+    int at = emit_position(e, (1u << e->k->n_par) - 1);
+    for (int r = 0; r < e->n_reduces; r++)
+      e->acc[r * e->positions + at] = by_visit[r * e->positions + p];
+    p++;
+  } while (next_coord(e, 0, e->k->n_par));
+}
+
+static void emit_tile(Emit *e) {
+  const Kernel *k = e->k;
+  e->positions = 1;
+  for (int d = 0; d < k->n_par; d++) e->positions *= (int)e->tile[d];
+  emit_forget(e, false);
+  if (e->n_reduces > 0) {
+    size_t bytes = (size_t)acc_count(e) * sizeof *e->acc;
+    e->acc = arena_alloc(e->arena, bytes + 1);
+    for (int d = k->n_par; d < kernel_dims(k); d++) set_tile(e, d, step_of(e, d));
+    start_accumulators(e);
+    emit_invariants(e);
+    reduced_loops(e, k->n_par);
+    for (int d = k->n_par; d < kernel_dims(k); d++) e->tile[d] = 1;
+    finish_lanes(e);
+    number_accumulators(e);
+  }
+  do {
+    for (int n = 0; n < k->n_instrs; n++)
+      if (k->instr[n].kop == K_STORE) emit_store(e, n);
+  } while (next_coord(e, 0, k->n_par));
+}
+
+static void parallel_loops(Emit *e, int level);
+
+static void rest_of_loop(Emit *e, int level, int d, int64_t done,
+                         int64_t rest) {
+  set_tile(e, d, rest);
+  LLVMValueRef *saved = shift(e, d, done);
+  parallel_loops(e, level + 1);
+  unshift(e, saved);
+}
+
+/* The first loop does the steps [begin, end) of the function's operands; the
+ * rest that is no whole step is the last of them. */
+static void first_loop(Emit *e) {
+  const Build *b = &e->build;
+  int d = e->s->order[0];
+  int64_t step = step_of(e, d), full = e->k->extent[d] / step;
+  int64_t rest = e->k->extent[d] % step;
+  LLVMValueRef begin = LLVMGetParam(e->fn, 1), end = LLVMGetParam(e->fn, 2);
+  LLVMValueRef limit = build_i64(b, full);
+  LLVMBasicBlockRef some = LLVMAppendBasicBlockInContext(b->context, e->fn, "");
+  LLVMBasicBlockRef tail = LLVMAppendBasicBlockInContext(b->context, e->fn, "");
+  LLVMBuildCondBr(b->b, LLVMBuildICmp(b->b, LLVMIntULT, begin, limit, ""), some,
+                  tail);
+  LLVMPositionBuilderAtEnd(b->b, some);
+  if (full > 0) {
+    LLVMValueRef less = LLVMBuildICmp(b->b, LLVMIntULT, end, limit, "");
+    Loop l;
+    set_tile(e, d, step);
+    loop_begin(e, &l, d, begin, build_select(b, less, end, limit), 0);
+    parallel_loops(e, 1);
+    loop_end(e, &l);
+  }
+  LLVMBuildBr(b->b, tail);
+  LLVMPositionBuilderAtEnd(b->b, tail);
+  if (rest == 0) return;
+  LLVMBasicBlockRef last = LLVMAppendBasicBlockInContext(b->context, e->fn, "");
+  LLVMBasicBlockRef done = LLVMAppendBasicBlockInContext(b->context, e->fn, "");
+  LLVMBuildCondBr(b->b, LLVMBuildICmp(b->b, LLVMIntUGT, end, limit, ""), last,
+                  done);
+  LLVMPositionBuilderAtEnd(b->b, last);
+  rest_of_loop(e, 0, d, full * step, rest);
+  LLVMBuildBr(b->b, done);
+  LLVMPositionBuilderAtEnd(b->b, done);
+}
+
+static void parallel_loops(Emit *e, int level) {
+  if (level == e->k->n_par) {
+    emit_tile(e);
+    return;
+  }
+  if (level == 0 && e->s->pieces > 1) {
+    first_loop(e);
+    return;
+  }
+  int d = e->s->order[level];
+  int64_t step = step_of(e, d), full = e->k->extent[d] / step;
+  int64_t rest = e->k->extent[d] % step;
+  if (full == 1) {
+    rest_of_loop(e, level, d, 0, step);
+  } else if (full > 1) {
+    Loop l;
+    set_tile(e, d, step);
+    loop_begin(e, &l, d, build_i64(&e->build, 0), build_i64(&e->build, full),
+               0);
+    parallel_loops(e, level + 1);
+    loop_end(e, &l);
+  }
+  if (rest > 0) rest_of_loop(e, level, d, full * step, rest);
+}
+
+/* What depends on no dimension and no reduction is worked out once, at the
+ * function's start. */
+static void find_fixed(Emit *e) {
+  const Kernel *k = e->k;
+  for (int n = 0; n < k->n_instrs; n++) {
+    const Instr *i = &k->instr[n];
+    bool fixed = e->depends[n] == 0 && i->kop != K_REDUCE && i->kop != K_STORE;
+    for (int o = 0; o < instr_operands(i); o++)
+      if (i->in[o] >= 0 && !e->fixed[i->in[o]]) fixed = false;
+    e->fixed[n] = fixed;
+    if (fixed) emit_value(e, n);
+  }
+}
+
+static void prepare(Emit *e) {
+  const Kernel *k = e->k;
+  size_t n = (size_t)k->n_instrs + 1;
+  e->depends = arena_alloc(e->arena, n * sizeof *e->depends);
+  e->in_body = arena_alloc(e->arena, n * sizeof *e->in_body);
+  e->memo = arena_alloc(e->arena, n * sizeof *e->memo);
+  e->splat = arena_alloc(e->arena, n * sizeof *e->splat);
+  e->reduce = arena_alloc(e->arena, n * sizeof *e->reduce);
+  e->fixed = arena_alloc(e->arena, n * sizeof *e->fixed);
+  kernel_depends(k, e->depends);
+  kernel_in_body(k, e->in_body);
+  for (int i = 0; i < k->n_instrs; i++)
+    if (k->instr[i].kop == K_REDUCE) e->reduce[e->n_reduces++] = i;
+  for (int d = 0; d < MAX_DIMS; d++) {
+    e->tile[d] = 1;
+    e->iv[d] = build_i64(&e->build, 0);
+  }
+  e->tail = e->s->lanes;
+  find_pointers(e);
+  find_fixed(e);
+}
+
+LLVMValueRef emit_kernel(Arena *a, const Build *b, const KModule *m,
+                         const KFunc *f, const Kernel *k, const char *name) {
+  LLVMTypeRef i64 = LLVMInt64TypeInContext(b->context);
+  LLVMTypeRef params[3] = {LLVMPointerTypeInContext(b->context, 0), i64, i64};
+  LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(b->context), params,
+                                      3, false);
+  Emit *e = arena_alloc(a, sizeof *e);
+  *e = (Emit){.build = *b, .arena = a, .m = m, .f = f, .k = k,
+              .s = &k->schedule};
+  e->fn = LLVMAddFunction(b->module, name, type);
+  e->base = LLVMGetParam(e->fn, 0);
+  LLVMPositionBuilderAtEnd(
+      b->b, LLVMAppendBasicBlockInContext(b->context, e->fn, ""));
+  prepare(e);
+  parallel_loops(e, 0);
+  LLVMBuildRetVoid(b->b);
+  return e->fn;
+}

@@ -1,0 +1,120 @@
+/* The tables of a program as constants of its object file: a NetProgram under the
+ * symbol net_program, laid out as runtime/net.h lays it out. One function for each
+ * struct of that header, with its members in the header's order. */
+#include <llvm-c/Core.h>
+#include <string.h>
+
+#include "codegen/target.h"
+
+typedef struct Tables {
+  LLVMModuleRef module;
+  LLVMContextRef context;
+  LLVMTypeRef pointer;
+} Tables;
+
+static LLVMValueRef i32(const Tables *t, int64_t v) {
+  return LLVMConstInt(LLVMInt32TypeInContext(t->context), (uint64_t)v, true);
+}
+
+static LLVMValueRef i64(const Tables *t, int64_t v) {
+  return LLVMConstInt(LLVMInt64TypeInContext(t->context), (uint64_t)v, true);
+}
+
+static LLVMValueRef structure(const Tables *t, LLVMValueRef *member, int n) {
+  return LLVMConstStructInContext(t->context, member, (unsigned)n, false);
+}
+
+/* A private constant; its address. */
+static LLVMValueRef constant(const Tables *t, LLVMValueRef value) {
+  LLVMValueRef g = LLVMAddGlobal(t->module, LLVMTypeOf(value), "net_table");
+  LLVMSetInitializer(g, value);
+  LLVMSetGlobalConstant(g, true);
+  LLVMSetLinkage(g, LLVMPrivateLinkage);
+  return g;
+}
+
+static LLVMValueRef string(const Tables *t, const char *s) {
+  if (s == NULL) return LLVMConstNull(t->pointer);
+  return constant(t, LLVMConstStringInContext2(t->context, s, strlen(s), false));
+}
+
+static LLVMValueRef array(const Tables *t, LLVMValueRef *element, int n) {
+  if (n == 0) return LLVMConstNull(t->pointer);
+  return constant(
+      t, LLVMConstArray2(LLVMTypeOf(element[0]), element, (uint64_t)n));
+}
+
+static LLVMValueRef tensor(const Tables *t, const NetTensor *x) {
+  LLVMValueRef dim[NET_RANK];
+  for (int i = 0; i < NET_RANK; i++) dim[i] = i64(t, x->dim[i]);
+  LLVMValueRef member[] = {
+      string(t, x->name), i32(t, x->kind), i32(t, x->type), i32(t, x->rank),
+      i32(t, x->sample),
+      LLVMConstArray2(LLVMInt64TypeInContext(t->context), dim, NET_RANK),
+      i64(t, x->offset)};
+  return structure(t, member, 7);
+}
+
+static LLVMValueRef tensors(const Tables *t, const NetTensor *x, int n) {
+  LLVMValueRef element[n + 1];
+  for (int i = 0; i < n; i++) element[i] = tensor(t, &x[i]);
+  return array(t, element, n);
+}
+
+static LLVMValueRef function(const Tables *t, const char *name,
+                             const NetFunction *f) {
+  LLVMValueRef fn = LLVMGetNamedFunction(t->module, name);
+  LLVMValueRef member[] = {
+      fn != NULL ? fn : LLVMConstNull(t->pointer), i64(t, f->batch),
+      i32(t, f->n_inputs), i32(t, f->n_results),
+      tensors(t, f->inputs, f->n_inputs), tensors(t, f->results, f->n_results)};
+  return structure(t, member, 6);
+}
+
+static LLVMValueRef arguments(const Tables *t, const NetArg *x, int n) {
+  LLVMValueRef element[n + 1];
+  LLVMTypeRef real = LLVMDoubleTypeInContext(t->context);
+  for (int i = 0; i < n; i++) {
+    LLVMValueRef number[x[i].n_numbers + 1];
+    for (int j = 0; j < x[i].n_numbers; j++)
+      number[j] = LLVMConstReal(real, x[i].numbers[j]);
+    LLVMValueRef member[] = {string(t, x[i].name), string(t, x[i].string),
+                             i32(t, x[i].n_numbers),
+                             array(t, number, x[i].n_numbers)};
+    element[i] = structure(t, member, 4);
+  }
+  return array(t, element, n);
+}
+
+static LLVMValueRef data(const Tables *t, const NetData *d) {
+  LLVMValueRef entry[d->n_entries + 1];
+  for (int i = 0; i < d->n_entries; i++) {
+    const NetDataEntry *x = &d->entries[i];
+    LLVMValueRef member[] = {string(t, x->name), i32(t, x->in_augment),
+                             i32(t, x->n_args), arguments(t, x->args, x->n_args)};
+    entry[i] = structure(t, member, 4);
+  }
+  LLVMValueRef member[] = {string(t, d->reader), i32(t, d->n_args),
+                           i32(t, d->n_entries), arguments(t, d->args, d->n_args),
+                           array(t, entry, d->n_entries)};
+  return structure(t, member, 5);
+}
+
+void tables_emit(LLVMModuleRef module, const NetProgram *p) {
+  Tables tables = {.module = module, .context = LLVMGetModuleContext(module)};
+  Tables *t = &tables;
+  t->pointer = LLVMPointerTypeInContext(t->context, 0);
+  LLVMValueRef member[] = {
+      i32(t, p->abi), i32(t, p->shuffle), string(t, p->name),
+      string(t, p->label), string(t, p->init), i64(t, p->epochs),
+      i64(t, p->batch), i64(t, (int64_t)p->seed), i64(t, p->arena_bytes),
+      i64(t, p->scalars), i32(t, p->n_vars), tensors(t, p->vars, p->n_vars),
+      data(t, &p->data), function(t, "net_fn_init", &p->init_fn),
+      function(t, "net_fn_train", &p->train),
+      function(t, "net_fn_evaluate", &p->evaluate),
+      function(t, "net_fn_predict", &p->predict)};
+  LLVMValueRef value = structure(t, member, sizeof member / sizeof member[0]);
+  LLVMValueRef g = LLVMAddGlobal(module, LLVMTypeOf(value), "net_program");
+  LLVMSetInitializer(g, value);
+  LLVMSetGlobalConstant(g, true);
+}
