@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- Ctrl-C ---- */
@@ -59,6 +60,20 @@ static bool no_resource(DataError *e) {
 
 /* ---- the arena ---- */
 
+/* The limit on this process's group, less what the group uses already; a great
+ * many where there is none ("max") or the system has no such groups. */
+static int64_t group_memory(void) {
+  static const char *const path[] = {"/sys/fs/cgroup/memory.max",
+                                     "/sys/fs/cgroup/memory.current"};
+  long long n[2] = {INT64_MAX, 0};
+  for (int i = 0; i < 2; i++) {
+    FILE *f = fopen(path[i], "re");
+    if (!f || fscanf(f, "%lld", &n[i]) != 1) n[0] = INT64_MAX;
+    if (f) fclose(f);
+  }
+  return n[0] == INT64_MAX ? INT64_MAX : n[0] > n[1] ? n[0] - n[1] : 0;
+}
+
 /* Bytes that the system can give, or a great many where it does not say. */
 static int64_t free_memory(void) {
   int64_t free = INT64_MAX, swap = 0;
@@ -72,6 +87,8 @@ static int64_t free_memory(void) {
   }
   if (f) fclose(f);
   if (free < INT64_MAX) free += swap;
+  int64_t group = group_memory();
+  if (group < free) free = group;
   if (!getrlimit(RLIMIT_AS, &limit) && limit.rlim_cur < (rlim_t)free)
     free = (int64_t)limit.rlim_cur;
   return free;
@@ -126,7 +143,10 @@ static bool check_program(const NetProgram *p, NetCommand command,
 
 /* A path that cannot be written is better known before an hour of training. */
 static bool check_save(const char *path, DataError *e) {
+  struct stat s;
   if (!path) return true;
+  if (!stat(path, &s) && !S_ISREG(s.st_mode))
+    return data_fail(e, "%s: not a regular file; not written over", path);
   char *folder = strdup(path);
   if (!folder) return data_no_memory(e);
   char *slash = strrchr(folder, '/');

@@ -402,6 +402,7 @@ static void test_misfits(void) {
   fails(run(&program, "--data /no/such"), 1, "/no/such");
   fails(run_data(&program, "", "--init /no/such"), 1, "/no/such");
   fails(run_data(&program, "", "--save /no/such/file"), 1, "/no/such/file");
+  fails(run_data(&program, "", "--save /dev/null"), 1, "not a regular file");
   fails(run_data(&program, "", "--log /no/such/file"), 1, "/no/such/file");
 }
 
