@@ -19,7 +19,7 @@ bool net_log_open(NetLog *l, const char *path, DataError *e) {
   *l = (NetLog){.path = path};
   if (!path) return true;
   l->file = fopen(path, "we");
-  return l->file || data_fail(e, "%s: %s", path, strerror(errno));
+  return l->file || net_fail_errno(e, path, "");
 }
 
 static void pair(FILE *f, const char *key, double v) {

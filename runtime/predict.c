@@ -4,7 +4,6 @@
  * the outputs in row-major order, in the shortest form that reads back. */
 #include "runtime/run.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,7 +51,7 @@ static int predict_into(NetRun *r, const char *path) {
   DataError e;
   FILE *out = path ? fopen(path, "we") : stdout;
   if (!out) {
-    data_fail(&e, "%s: %s", path, strerror(errno));
+    net_fail_errno(&e, path, "");
     return net_tell(r, &e);
   }
   int status = predict_rows(r, out);
@@ -60,7 +59,7 @@ static int predict_into(NetRun *r, const char *path) {
   bool bad = fflush(out) || ferror(out);
   if (path && fclose(out)) bad = true;
   if (path && bad && !status) {
-    data_fail(&e, "%s: cannot be written: %s", path, strerror(errno));
+    net_fail_errno(&e, path, "cannot be written: ");
     return net_tell(r, &e);
   }
   return status;

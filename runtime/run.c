@@ -49,8 +49,8 @@ int net_tell(NetRun *r, const DataError *e) {
 
 int net_flush_results(int status) {
   if (!fflush(stdout) && !ferror(stdout)) return status;
-  fprintf(stderr, "error: standard output: %s\n", strerror(errno));
-  return status ? status : NET_MISTAKE;
+  fprintf(stderr, "error: standard output: cannot be written\n");
+  return status ? status : NET_RESOURCE;
 }
 
 static bool no_resource(DataError *e) {
@@ -152,7 +152,7 @@ static bool check_save(const char *path, DataError *e) {
   char *slash = strrchr(folder, '/');
   if (slash) slash[slash == folder] = 0;
   bool good = !access(slash ? folder : ".", W_OK | X_OK) ||
-              data_fail(e, "%s: cannot be written: %s", path, strerror(errno));
+              net_fail_errno(e, path, "cannot be written: ");
   free(folder);
   return good;
 }

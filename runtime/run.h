@@ -38,6 +38,9 @@ const char *net_number(double v, char buffer[NET_NUMBER]);
 const char *net_number_f32(float v, char buffer[NET_NUMBER]);
 /* The one of n names that is nearest to `name`, or NULL if none is near. */
 const char *net_nearest(const char *name, const char *const *names, int64_t n);
+/* What errno says of the path, as an error: of a resource that has run out
+ * (memory, a disk), or else of the user. Returns false. */
+bool net_fail_errno(DataError *e, const char *path, const char *what);
 /* Writes s as a JSON string. */
 void net_json_string(FILE *f, const char *s);
 
@@ -154,7 +157,7 @@ int net_run_open(NetRun *r, const NetProgram *p, const NetOptions *o,
 void net_run_close(NetRun *r);
 /* Prints "error: ..." on stderr, below the progress line; returns its status. */
 int net_tell(NetRun *r, const DataError *e);
-/* What was printed is out, or else it is told and the status becomes 1. */
+/* What was printed is out, or else it is told and status 0 becomes 3. */
 int net_flush_results(int status);
 /* From here to net_run_quiet the first Ctrl-C makes net_run_interrupted true
  * and the second ends the process. */

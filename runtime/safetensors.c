@@ -60,7 +60,7 @@ static bool read_at(int fd, void *to, int64_t bytes, int64_t at,
     size_t want = bytes > (1 << 30) ? (size_t)1 << 30 : (size_t)bytes;
     ssize_t got = pread(fd, p, want, (off_t)at);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return data_fail(e, "%s: %s", path, strerror(errno));
+    if (got < 0) return net_fail_errno(e, path, "");
     if (!got) return data_fail(e, "%s: the file ended while it was read", path);
     p += got;
     at += got;
@@ -103,9 +103,10 @@ static json_t *parse_header(int fd, int64_t length, const char *path,
     data_fail(e, "%s: its header does not begin with '{'", path);
     goto done;
   }
+  errno = 0; /* the library does not always tell a failed malloc apart */
   root = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &error);
   if (root) goto done;
-  if (json_error_code(&error) == json_error_out_of_memory) data_no_memory(e);
+  if (errno == ENOMEM) data_no_memory(e);
   else data_fail(e, "%s: its header is not JSON as it should be: %s (byte %d)",
                  path, error.text, PREFIX + error.position);
 done:
@@ -239,9 +240,9 @@ bool net_safe_open(NetSafeFile *f, const char *path, DataError *e) {
   int64_t length = 0;
   /* Without O_NONBLOCK a pipe of that name would make us wait for ever. */
   *f = (NetSafeFile){.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  if (f->fd < 0) return data_fail(e, "%s: %s", path, strerror(errno));
+  if (f->fd < 0) return net_fail_errno(e, path, "");
   bool good = fstat(f->fd, &s) == 0;
-  if (!good) data_fail(e, "%s: %s", path, strerror(errno));
+  if (!good) net_fail_errno(e, path, "");
   else if (!S_ISREG(s.st_mode))
     good = data_fail(e, "%s: not a regular file", path);
   good = good && header_length(f->fd, s.st_size, &length, path, e) &&
@@ -384,7 +385,7 @@ bool net_safe_write(const char *path, NetSafeTensor *tensors, int64_t n,
   *e = (DataError){0};
   bool good = write_and_rename(target, temporary, tensors, n, e);
   if (!good && !e->status)
-    data_fail(e, "%s: cannot be written: %s", path, strerror(errno));
+    net_fail_errno(e, path, "cannot be written: ");
   free(temporary);
   free(target);
   return good;

@@ -1,7 +1,8 @@
-/* Small texts: numbers in their shortest form, JSON strings, and the nearest
- * of a list of names, for "did you mean". */
+/* Small texts: numbers in their shortest form, JSON strings, the nearest of a
+ * list of names, for "did you mean", and what the system says is wrong. */
 #include "runtime/run.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,20 @@ const char *net_nearest(const char *name, const char *const *names,
     best = names[i];
   }
   return best;
+}
+
+static bool out_of_resource(void) {
+  static const int resources[] = {ENOMEM, ENOSPC, EDQUOT, EIO, EMFILE, ENFILE};
+  for (size_t i = 0; i < sizeof resources / sizeof *resources; i++)
+    if (errno == resources[i]) return true;
+  return false;
+}
+
+bool net_fail_errno(DataError *e, const char *path, const char *what) {
+  bool resource = out_of_resource();
+  data_fail(e, "%s: %s%s", path, what, strerror(errno));
+  if (resource) e->status = NET_RESOURCE;
+  return false;
 }
 
 void net_json_string(FILE *f, const char *s) {

@@ -414,7 +414,7 @@ static void test_full_disk(void) {
   fails(c, 3, "/dev/full: cannot be written");
   snprintf(line, sizeof line, "--data %s", check_tmp());
   c = run_to(&program, line, "/dev/full");
-  fails(c, 1, "standard output: ");
+  fails(c, 3, "standard output: ");
 }
 
 static const CheckTest tests[] = {
