@@ -138,8 +138,9 @@ bool net_data_fields(const NetData *data, const char *path, NetField *fields,
 extern const char *const net_reader_names[];
 extern const char *const net_entry_names[];
 
-/* run.c: each returns the exit status: 0 done, 1 the user's mistake (told on
- * stderr), 3 no memory or another resource, 130 interrupted. */
+/* train.c, test.c, predict.c: each returns the exit status: 0 done, 1 the user's
+ * mistake (told on stderr), 2 an option that means nothing to the command or one
+ * that lacks, 3 no memory or another resource, 130 interrupted. */
 int net_train(const NetProgram *p, const NetOptions *o);
 int net_test(const NetProgram *p, const NetOptions *o);
 int net_predict(const NetProgram *p, const NetOptions *o);
