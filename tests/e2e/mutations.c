@@ -1,7 +1,8 @@
-/* Broken programs: each case takes a good .net file, damages it in one to
- * three places, and gives it to `netc check`, which must exit with 0 or 1, say
- * where the mistake is if it is 1, and never crash or hang. The damage is drawn
- * from a seed (SEED=n in the environment); a failing file is kept. */
+/* Broken programs: each case takes a good file, damages it in one to three
+ * places, and gives it to netc, which must exit with 0 or 1, say where the
+ * mistake is if it is 1, and never crash or hang: .net files to `netc check`,
+ * printed stages to `netc opt`. The damage is drawn from a seed (SEED=n in the
+ * environment); a failing file is kept. */
 #include "tests/check.h"
 
 #include <ctype.h>
@@ -11,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_TEXT = 1 << 16, SHORT = 300, LONG = 10000 };
+enum { MAX_TEXT = 1 << 18, SHORT = 300, LONG = 10000 };
 
 /* What is put into a file: each kind of token, and what readers trip over. */
 static const char *const pieces[] = {
@@ -21,6 +22,7 @@ static const char *const pieces[] = {
     "loss", "batch", "weight", "state", "<-", "\"", "#", "axis", "mean", "not",
     "conv(6, 5)", "linear(0)", "reshape(x, [0])", "sum(x, axis = 9)", "\x80",
     "((((((((((((((((", "x -> x -> x", "1 / 0", "import \"lenet.net\"",
+    "%1", "%999999", ": f32[4]", "f32[3,1099511627776]", "axes=[0,0]", "-7",
 };
 
 static uint64_t state;
@@ -98,54 +100,93 @@ static void damage(Mutant *m) {
   }
 }
 
+/* Whom the mutants of a kind of file are given to. */
+typedef struct Kind {
+  const char *command, *suffix;
+} Kind;
+static const Kind program = {"check", "net"}, stage = {"opt", "ir"};
+
 /* Says where: FILE:LINE:COLUMN, or FILE alone where there is no line. */
-static bool has_place(const char *err) {
-  return strstr(err, ".net:") && strstr(err, "error");
+static bool has_place(const Kind *kind, const char *err) {
+  const char *at = strstr(err, "mutant.");
+  return at && !strncmp(at + 7, kind->suffix, strlen(kind->suffix)) &&
+         strstr(err, "error");
 }
 
-static void one(const Mutant *m, int i, uint64_t seed) {
-  const char *path = check_path("mutant.net");
+static void one(const Kind *kind, const Mutant *m, int i, uint64_t seed) {
+  char name[64];
+  snprintf(name, sizeof name, "mutant.%s", kind->suffix);
+  const char *path = check_path(name);
   check_write(path, m->s, m->n);
-  const char *const argv[] = {check_netc(), "check", path, NULL};
+  const char *const argv[] = {check_netc(), kind->command, path, NULL};
   Run r = check_run(20, argv);
-  bool ok = r.status == 0 || (r.status == 1 && has_place(r.err));
+  bool ok = r.status == 0 || (r.status == 1 && has_place(kind, r.err));
   if (!ok) {
     char kept[128];
-    snprintf(kept, sizeof kept, BUILD "/mutant-%llu-%d.net",
-             (unsigned long long)seed, i);
+    snprintf(kept, sizeof kept, BUILD "/mutant-%llu-%d.%s",
+             (unsigned long long)seed, i, kind->suffix);
     check_write(kept, m->s, m->n);
-    check_that(false, "exit %d: %s check %s\n%.300s", r.status, check_netc(),
-               kept, r.err);
+    check_that(false, "exit %d: %s %s %s\n%.300s", r.status, check_netc(),
+               kind->command, kept, r.err);
   }
   run_free(&r);
 }
 
-static void mutations(void) {
-  glob_t found = {0};
-  glob("models/*.net", 0, NULL, &found);
-  glob("tests/ref/*_l1*.net", GLOB_APPEND, NULL, &found);
+static void campaign(const Kind *kind, const glob_t *found, int count) {
   const char *given = getenv("SEED");
   uint64_t seed = given ? strtoull(given, NULL, 10) : 1;
   state = seed * 0x9E3779B97F4A7C15u + 1;
   printf("(seed %llu) ", (unsigned long long)seed);
-  int count = check_long() ? LONG : SHORT;
+  check_that(found->gl_pathc > 0, "no file to damage");
   static Mutant m;
-  for (int i = 0; found.gl_pathc && i < count; i++) {
-    char *text =
-        check_read(found.gl_pathv[draw((uint32_t)found.gl_pathc)], &m.n);
-    if (!text || m.n >= MAX_TEXT)
-      break;
+  for (int i = 0; found->gl_pathc && i < count; i++) {
+    uint32_t file = draw((uint32_t)found->gl_pathc);
+    char *text = check_read(found->gl_pathv[file], &m.n);
+    if (!text || m.n >= MAX_TEXT) {
+      check_that(false, "cannot take %s", found->gl_pathv[file]);
+      free(text);
+      return;
+    }
     memcpy(m.s, text, m.n);
     free(text);
     for (uint32_t k = 1 + draw(3); k > 0; k--)
       damage(&m);
-    one(&m, i, seed);
+    one(kind, &m, i, seed);
   }
-  check_that(found.gl_pathc > 0, "no file to damage");
+}
+
+static void programs(void) {
+  glob_t found = {0};
+  glob("models/*.net", 0, NULL, &found);
+  glob("tests/ref/*_l1*.net", GLOB_APPEND, NULL, &found);
+  campaign(&program, &found, check_long() ? LONG : SHORT);
+  globfree(&found);
+}
+
+/* Printed graphs and kernels of a small net. */
+static void printed_stages(void) {
+  static const char *const names[] = {"ir", "grad", "plan"};
+  char pattern[300], file[64], option[64];
+  for (int i = 0; i < 3; i++) {
+    snprintf(option, sizeof option, "--stage=%s", names[i]);
+    snprintf(file, sizeof file, "good-%s.ir", names[i]);
+    const char *const argv[] = {check_netc(), "dump", option,
+                                "tests/ref/square_sgd.net", NULL};
+    Run r = check_run(20, argv);
+    if (check_that(!r.status, "%s: exit %d", r.command, r.status))
+      check_write(check_path(file), r.out, strlen(r.out));
+    run_free(&r);
+  }
+  snprintf(pattern, sizeof pattern, "%s/good-*.ir", check_tmp());
+  glob_t found = {0};
+  glob(pattern, 0, NULL, &found);
+  campaign(&stage, &found, check_long() ? LONG : SHORT);
   globfree(&found);
 }
 
 void suite_mutations(void) {
-  check_suite("mutations",
-              (const CheckTest[]){{"broken programs", mutations}, {0}});
+  check_suite("mutations", (const CheckTest[]){{"programs", programs},
+                                               {"printed stages",
+                                                printed_stages},
+                                               {0}});
 }
