@@ -1,0 +1,21 @@
+/* Generated code against the interpreter: compiles every function of a module,
+ * runs it on drawn values and compares all results and updated variables. */
+#ifndef NETC_ORACLE_H
+#define NETC_ORACLE_H
+
+#include "ir/ir.h"
+#include "passes/passes.h"
+
+typedef struct Oracle {
+  const char *cpu; /* NULL: this machine */
+  int level;       /* -O */
+  int lanes;       /* of the cost model; 0: as the cpu has */
+  uint64_t seed;   /* of the drawn values */
+  double tolerance; /* relative to the largest magnitude of the tensor */
+} Oracle;
+
+/* NULL if all agree; else what does not, as a text in the arena. `m` has been
+ * through the graph passes. */
+const char *oracle_compare(Arena *a, const Module *m, const Oracle *o);
+
+#endif
