@@ -116,7 +116,9 @@ RULE(DIV) {
 RULE(POW) {
   bool constant = B->op == OP_CONST;
   Node *zero = NUM(0, dy);
-  if (wants(s, n, 0) && !(constant && B->attr.value == 0)) {
+  if (wants(s, n, 0) && constant && B->attr.value == 0) {
+    give(s, n, 0, zero);
+  } else if (wants(s, n, 0)) {
     Node *less = constant ? NUM(B->attr.value - 1, B)
                           : BI(SUB, B, NUM(1, B));
     Node *d = BI(MUL, dy, BI(MUL, B, BI(POW, A, less)));
