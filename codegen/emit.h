@@ -39,6 +39,7 @@ typedef struct Emit {
   int64_t tile[MAX_DIMS];      /* positions of this copy of the tile */
   int64_t tail;                /* lanes of the last vector that count */
   int64_t coord[MAX_DIMS];     /* the position at hand */
+  int visit[MAX_DIMS];         /* parallel dimensions, the fastest first */
   LLVMValueRef **memo, **splat; /* by instruction and position */
   LLVMValueRef *acc;           /* accumulators by reduction and position */
   int n_reduces, positions;    /* positions of parallel dimensions in a tile */

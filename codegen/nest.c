@@ -150,17 +150,43 @@ static void set_tile(Emit *e, int d, int64_t elements) {
   }
 }
 
-/* Moves e->coord to the next position over dimensions [from, to); false after
- * the last, when it is back at the first. The last dimension runs fastest, but
- * the vectors run inside every row, so that a row's broadcast dies young. */
-static bool next_coord(Emit *e, int from, int to) {
-  int v = e->s->vec;
-  if (v >= from && v < to) {
-    if (++e->coord[v] < e->tile[v]) return true;
-    e->coord[v] = 0;
+/* The order in which the positions of a tile are visited. Dimensions along which
+ * the fewer vector loads step run fastest: those vectors stay in registers, and
+ * whatever else a row needs is loaded just before its products and dies young. */
+static void order_positions(Emit *e) {
+  const Kernel *k = e->k;
+  uint32_t inner = 0;
+  int64_t fewest = INT64_MAX;
+  for (int n = 0; n < k->n_instrs; n++) {
+    if (k->instr[n].kop != K_LOAD || !e->in_body[n] || !emit_is_vector(e, n))
+      continue;
+    int64_t copies = 1;
+    for (int d = 0; d < k->n_par; d++)
+      if (e->depends[n] >> d & 1) copies *= e->s->tile[d];
+    if (copies >= fewest) continue;
+    fewest = copies;
+    inner = e->depends[n];
   }
-  for (int d = to - 1; d >= from; d--) {
-    if (d == v) continue;
+  int at = 0;
+  for (int pass = 0; pass < 2; pass++)
+    for (int d = k->n_par - 1; d >= 0; d--)
+      if ((inner >> d & 1) == (pass == 0)) e->visit[at++] = d;
+}
+
+/* Moves e->coord to the next position over the parallel dimensions; false after
+ * the last, when it is back at the first. */
+static bool next_position(Emit *e) {
+  for (int i = 0; i < e->k->n_par; i++) {
+    int d = e->visit[i];
+    if (++e->coord[d] < e->tile[d]) return true;
+    e->coord[d] = 0;
+  }
+  return false;
+}
+
+/* The same over the unrolled steps of the reduced dimensions. */
+static bool next_reduced(Emit *e) {
+  for (int d = kernel_dims(e->k) - 1; d >= e->k->n_par; d--) {
     if (++e->coord[d] < e->tile[d]) return true;
     e->coord[d] = 0;
   }
@@ -278,9 +304,9 @@ static void emit_body(Emit *e) {
     do {
       for (int r = 0; r < e->n_reduces; r++) reduce_one(e, r, p);
       p++;
-    } while (next_coord(e, 0, k->n_par));
+    } while (next_position(e));
     /* unrolled reduced dimensions come one after the other */
-  } while (next_coord(e, k->n_par, kernel_dims(k)));
+  } while (next_reduced(e));
   emit_forget(e, true);
 }
 
@@ -321,7 +347,7 @@ static void emit_invariants(Emit *e) {
       int x = k->instr[n].in[o];
       if (x < 0 || e->in_body[x] || e->fixed[x]) continue;
       do emit_value(e, x);
-      while (next_coord(e, 0, k->n_par));
+      while (next_position(e));
     }
   }
 }
@@ -370,7 +396,7 @@ static void number_accumulators(Emit *e) {
     for (int r = 0; r < e->n_reduces; r++)
       e->acc[r * e->positions + at] = by_visit[r * e->positions + p];
     p++;
-  } while (next_coord(e, 0, e->k->n_par));
+  } while (next_position(e));
 }
 
 static void emit_tile(Emit *e) {
@@ -392,7 +418,7 @@ static void emit_tile(Emit *e) {
   do {
     for (int n = 0; n < k->n_instrs; n++)
       if (k->instr[n].kop == K_STORE) emit_store(e, n);
-  } while (next_coord(e, 0, k->n_par));
+  } while (next_position(e));
 }
 
 static void parallel_loops(Emit *e, int level);
@@ -497,6 +523,7 @@ static void prepare(Emit *e) {
     e->iv[d] = build_i64(&e->build, 0);
   }
   e->tail = e->s->lanes;
+  order_positions(e);
   find_pointers(e);
   find_fixed(e);
 }

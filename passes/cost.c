@@ -46,6 +46,7 @@ static double access_cost(const Instr *i, const Schedule *s) {
   if (s->vec < 0) return 1;
   int64_t step = i->at.coef[s->vec];
   double cost = step == 0 ? 0.6 : step == 1 ? 1 : 1.2 * s->lanes;
+  if (step >= 2 && step <= 4) cost = 1.5 * (double)step;
   if (i->in[1] >= 0) cost = 1.5 * s->lanes;
   return cost;
 }
@@ -162,25 +163,6 @@ static double bytes_along(const Kernel *k, int dim) {
   return bytes;
 }
 
-static void order_loops(const Kernel *k, Schedule *s) {
-  int dims = kernel_dims(k);
-  s->n_order = dims;
-  for (int d = 0; d < dims; d++) s->order[d] = d;
-  for (int i = 1; i < k->n_par; i++) /* stable insertion by falling bytes */
-    for (int j = i; j > 0; j--) {
-      int a = s->order[j - 1], b = s->order[j];
-      if (a != s->vec &&
-          (b == s->vec || bytes_along(k, b) <= bytes_along(k, a)))
-        break;
-      s->order[j - 1] = b;
-      s->order[j] = a;
-    }
-  if (s->vec >= k->n_par) { /* the lanes of a dot are its innermost loop */
-    for (int j = s->vec; j < dims - 1; j++) s->order[j] = s->order[j + 1];
-    s->order[dims - 1] = s->vec;
-  }
-}
-
 /* Whether steps of `dim` never add to one place, so that threads may share. */
 static bool disjoint_along(const Kernel *k, const Instr *store, int dim) {
   int64_t c = store->at.coef[dim], span = 0;
@@ -192,6 +174,41 @@ static bool disjoint_along(const Kernel *k, const Instr *store, int dim) {
     else if (other % (c * k->extent[dim]) != 0) return false;
   }
   return span < c;
+}
+
+/* Steps of a dimension that an overlap-add folds, which meet those of another
+ * one in the same places. */
+static bool overlaps(const Kernel *k, int dim) {
+  for (int n = 0; n < k->n_instrs; n++)
+    if (k->instr[n].kop == K_STORE && k->instr[n].accumulate &&
+        !disjoint_along(k, &k->instr[n], dim))
+      return true;
+  return false;
+}
+
+/* Outermost what most bytes depend on; but before that the dimensions of an
+ * overlap-add's windows, so that a place is added to again only much later. */
+static double outwardness(const Kernel *k, const Schedule *s, int dim) {
+  if (dim == s->vec) return -1;
+  if (overlaps(k, dim)) return 1e18 / (double)k->extent[dim];
+  return bytes_along(k, dim);
+}
+
+static void order_loops(const Kernel *k, Schedule *s) {
+  int dims = kernel_dims(k);
+  s->n_order = dims;
+  for (int d = 0; d < dims; d++) s->order[d] = d;
+  for (int i = 1; i < k->n_par; i++) /* stable insertion */
+    for (int j = i; j > 0; j--) {
+      int a = s->order[j - 1], b = s->order[j];
+      if (outwardness(k, s, b) <= outwardness(k, s, a)) break;
+      s->order[j - 1] = b;
+      s->order[j] = a;
+    }
+  if (s->vec >= k->n_par) { /* the lanes of a dot are its innermost loop */
+    for (int j = s->vec; j < dims - 1; j++) s->order[j] = s->order[j + 1];
+    s->order[dims - 1] = s->vec;
+  }
 }
 
 static void choose_pieces(const Kernel *k, Schedule *s, double cycles) {
@@ -234,6 +251,18 @@ static void consider(const Facts *f, Schedule *s, Schedule *best,
 static const int first_tiles[] = {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 0};
 static const int second_tiles[] = {1, 2, 3, 4, 5, 6, 0};
 
+/* Two positions of a tile that add into overlapping vectors would wait for each
+ * other's stores. */
+static bool can_tile(const Kernel *k, const Schedule *s, int dim) {
+  for (int n = 0; n < k->n_instrs; n++) {
+    const Instr *i = &k->instr[n];
+    if (i->kop != K_STORE || !i->accumulate) continue;
+    int64_t step = i->at.coef[dim], along = s->vec < 0 ? 1 : i->at.coef[s->vec];
+    if (step < along * s->lanes) return false;
+  }
+  return true;
+}
+
 static void try_tiles(const Facts *f, Schedule *s, Schedule *best,
                       double *least) {
   const Kernel *k = f->k;
@@ -242,13 +271,13 @@ static void try_tiles(const Facts *f, Schedule *s, Schedule *best,
   int limit = f->cpu->registers;
   int vectors = s->vec >= 0 && s->vec < k->n_par ? s->tile[s->vec] : 1;
   for (int x = 0; x < k->n_par; x++) {
-    if (x == s->vec) continue;
+    if (x == s->vec || !can_tile(k, s, x)) continue;
     for (const int *t = first_tiles; *t != 0; t++) {
       if (*t > k->extent[x] || *t * vectors > limit) break;
       s->tile[x] = *t;
       consider(f, s, best, least);
       for (int y = x + 1; y < k->n_par; y++) {
-        if (y == s->vec || *t == 1) continue;
+        if (y == s->vec || *t == 1 || !can_tile(k, s, y)) continue;
         for (const int *u = second_tiles + 1; *u != 0; u++) {
           if (*u > k->extent[y] || *t * *u * vectors > limit) break;
           s->tile[y] = *u;

@@ -69,6 +69,9 @@ static void choose(Fuse *s) {
                   (info->reduces || (info->elementwise && s->cost[i] > CHEAP));
     if (shared || n->op == OP_RAND || n->op == OP_FOLD || n->op == OP_SCATTER)
       s->mat[i] = true;
+    /* one overlap-add does for both axes of a picture */
+    if (n->op == OP_FOLD && n->in[0]->op == OP_FOLD && s->uses[n->in[0]->id] == 1)
+      s->mat[n->in[0]->id] = false;
   }
 }
 

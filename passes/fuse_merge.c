@@ -27,10 +27,10 @@ static bool any_shared(const Kernel *x, KOp xop, const Kernel *y, KOp yop) {
   return false;
 }
 
-/* b may run at a's place: no kernel between the two writes what b reads or
- * writes, or reads what b writes. */
-static bool can_rise(const KFunc *f, int a, int b) {
-  const Kernel *k = f->kernel[b];
+/* Kernel `which` may run before or after all between a and b: none of them
+ * writes what it reads or writes, or reads what it writes. */
+static bool can_pass(const KFunc *f, int a, int b, int which) {
+  const Kernel *k = f->kernel[which];
   for (int i = a + 1; i < b; i++) {
     const Kernel *other = f->kernel[i];
     if (any_shared(other, K_STORE, k, K_LOAD) ||
@@ -103,10 +103,17 @@ static bool draws(const Kernel *k) {
 
 static bool try_merge(Arena *a, KFunc *f, int i, int j) {
   Kernel *x = f->kernel[i], *y = f->kernel[j];
-  if (draws(x) || draws(y) || !same_dims(x, y) || !any_shared(x, K_STORE, y, K_LOAD) ||
-      !places_agree(x, y) || !can_rise(f, i, j))
+  if (draws(x) || draws(y) || !same_dims(x, y) ||
+      !any_shared(x, K_STORE, y, K_LOAD) || !places_agree(x, y))
     return false;
+  bool rises = can_pass(f, i, j, j);
+  if (!rises && !can_pass(f, i, j, i)) return false;
   append(a, x, y);
+  if (!rises) { /* the joined kernel runs at the later place */
+    memmove(&f->kernel[i], &f->kernel[i + 1],
+            (size_t)(j - 1 - i) * sizeof *f->kernel);
+    f->kernel[j - 1] = x;
+  }
   memmove(&f->kernel[j], &f->kernel[j + 1],
           (size_t)(f->n_kernels - j - 1) * sizeof *f->kernel);
   f->n_kernels--;
@@ -128,6 +135,13 @@ static void remove_instr(Kernel *k, int at) {
       if (k->instr[i].in[o] > at) k->instr[i].in[o]--;
 }
 
+static bool stores(const Kernel *k) {
+  for (int i = 0; i < k->n_instrs; i++)
+    if (k->instr[i].kop == K_STORE) return true;
+  return false;
+}
+
+/* Stores that nobody reads go, and kernels that are left without one. */
 static void drop_dead_stores(KFunc *f) {
   for (int b = 0; b < f->n_buffers; b++) {
     if (f->buffer[b].kind != BUF_TEMP || is_result(f, b)) continue;
@@ -142,6 +156,10 @@ static void drop_dead_stores(KFunc *f) {
           remove_instr(k, n);
     }
   }
+  int kept = 0;
+  for (int i = 0; i < f->n_kernels; i++)
+    if (stores(f->kernel[i])) f->kernel[kept++] = f->kernel[i];
+  f->n_kernels = kept;
 }
 
 static void drop_unused_buffers(Arena *a, KFunc *f) {
@@ -168,7 +186,10 @@ static void drop_unused_buffers(Arena *a, KFunc *f) {
 void fuse_merge(Arena *a, KFunc *f) {
   for (int i = 0; i < f->n_kernels; i++)
     for (int j = i + 1; j < f->n_kernels; j++)
-      if (try_merge(a, f, i, j)) j = i;
+      if (try_merge(a, f, i, j)) {
+        if (i > 0) i--; /* either may have moved: look again from here */
+        j = i;
+      }
   drop_dead_stores(f);
   drop_unused_buffers(a, f);
 }
