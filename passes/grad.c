@@ -34,7 +34,9 @@ static void give(Sweep *s, const Node *n, int i, Node *d) {
   *sum = *sum ? graph_binary(s->g, OP_ADD, *sum, d) : d;
 }
 
-/* -- short names for makers, within a rule of `n` with the sweep `s` */
+/* -- short names for makers, within a rule of `n` with the sweep `s`. At most
+ * one argument of a call makes nodes: C leaves the order of arguments open, and
+ * the text of a graph shows in which order its nodes were made. */
 #define A (n->in[0])
 #define B (n->in[1])
 #define C (n->in[2])
@@ -85,10 +87,14 @@ RULE(EXP) { GIVE(0, BI(MUL, dy, Y)); }
 RULE(LOG) { GIVE(0, BI(DIV, dy, A)); }
 RULE(SQRT) { GIVE(0, BI(DIV, BI(MUL, dy, NUM(0.5, dy)), Y)); }
 RULE(ABS) { GIVE(0, BI(MUL, dy, UN(SIGN, A))); }
-RULE(TANH) { GIVE(0, BI(MUL, dy, BI(SUB, NUM(1, Y), BI(MUL, Y, Y)))); }
 RULE(SIN) { GIVE(0, BI(MUL, dy, UN(COS, A))); }
 RULE(COS) { GIVE(0, UN(NEG, BI(MUL, dy, UN(SIN, A)))); }
 RULE(CAST) { GIVE(0, graph_cast(s->g, dy, A->type.dtype)); }
+
+RULE(TANH) {
+  Node *one = NUM(1, Y);
+  GIVE(0, BI(MUL, dy, BI(SUB, one, BI(MUL, Y, Y))));
+}
 
 RULE(ADD) {
   GIVE(0, dy);
@@ -242,8 +248,8 @@ RULE(RMAX) {
   Node *number = graph_reshape(s->g, graph_iota(s->g, 0, count), counted.rank,
                                counted.dim);
   number = graph_broadcast(s->g, number, A->type.rank, A->type.dim, axes);
-  give(s, n, 0, SELECT(BI(EQ, spread(s, n, first), number), spread(s, n, dy),
-                       NUM(0, A)));
+  Node *here = BI(EQ, spread(s, n, first), number), *all = spread(s, n, dy);
+  give(s, n, 0, SELECT(here, all, NUM(0, A)));
 }
 
 /* Moves `batch` axes first, then those from `middle` on, then the ones that
@@ -268,8 +274,11 @@ RULE(DOT) {
   int m_end = A->type.rank - contract, n_end = B->type.rank - contract;
   GIVE(0, graph_dot(s->g, dy, swap_axes(s, B, batch, n_end), batch,
                     n_end - batch));
-  GIVE(1, graph_dot(s->g, swap_axes(s, dy, batch, m_end),
-                    swap_axes(s, A, batch, m_end), batch, m_end - batch));
+  if (wants(s, n, 1)) {
+    Node *dy_m = swap_axes(s, dy, batch, m_end);
+    Node *a_m = swap_axes(s, A, batch, m_end);
+    give(s, n, 1, graph_dot(s->g, dy_m, a_m, batch, m_end - batch));
+  }
 }
 
 /* The result may be longer than the windows reach. */

@@ -213,9 +213,10 @@ RULE(pow_const) {
     return BI(DIV, NUM(1), A);
   if (is_const(B, 0.5))
     return UN(SQRT, A);
-  if (is_const(B, -0.5))
-    return BI(DIV, NUM(1), UN(SQRT, A));
-  return NULL;
+  if (!is_const(B, -0.5))
+    return NULL;
+  Node *root = UN(SQRT, A); /* before the call: its arguments have no order */
+  return BI(DIV, NUM(1), root);
 }
 
 /* max(x, x) = x, and so for min, and, or */
