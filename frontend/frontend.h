@@ -48,6 +48,7 @@ typedef struct FrontOptions {
   int n_defines;
   Define *defines;
   const char *variant; /* NULL: the file as it stands */
+  int64_t batch;       /* > 0: in place of the train section's */
   /* Works out the fields of the data; on failure adds a diagnostic and returns
    * false. Supplied by the driver, which asks the runtime's reader. */
   bool (*fields)(void *context, const DataSpec *data, DataField **fields,

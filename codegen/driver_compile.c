@@ -1,0 +1,141 @@
+/* The pipeline: from the name of a file to planned kernels, as far as the
+ * command wants. Generating code from these is each command's own. Also asks
+ * the runtime's reader for what the data yield, since the front end knows no
+ * runtime. */
+#include "codegen/driver.h"
+
+#include <string.h>
+#include <time.h>
+
+/* The types of both sides are numbered alike. */
+_Static_assert((int)T_F32 == (int)NET_F32 && (int)T_F64 == (int)NET_F64 &&
+                   (int)T_I32 == (int)NET_I32 && (int)T_U32 == (int)NET_U32 &&
+                   (int)T_I1 == (int)NET_I1,
+               "DType and NetType differ");
+
+double now_ms(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+void tell_time(const Options *o, const char *what, double start) {
+  if (o->verbose) fprintf(stderr, "%-10s %8.3f ms\n", what, now_ms() - start);
+}
+
+const char *point_name(Point at) {
+  switch (at) {
+  case AT_AST: return "ast";
+  case AT_IR: return "ir";
+  case AT_LLVM: return "llvm";
+  case AT_ASSEMBLY: return "asm";
+  default: return pass_info[at - AT_PASS].name;
+  }
+}
+
+Status tell_diags(const Diags *d, const Options *o) {
+  if (o->diagnostics && strcmp(o->diagnostics, "json") == 0)
+    diags_print_json(d, stderr);
+  else
+    diags_print(d, stderr);
+  return d->errors ? STATUS_MISTAKE : STATUS_DONE;
+}
+
+/* --- what the data yield -------------------------------------------------- */
+
+static DataField field_of(Arena *a, const NetField *f) {
+  return (DataField){.name = arena_strdup(a, f->name),
+                     .type = type_of((DType)f->type, f->rank, f->dim),
+                     .classes = f->classes};
+}
+
+/* FrontOptions.fields */
+static bool find_fields(void *context, const DataSpec *spec,
+                        DataField **fields, int *n_fields, Diags *d) {
+  Compile *c = context;
+  const Options *o = c->o;
+  NetField found[NET_FIELDS];
+  char message[640];
+  int n = 0;
+  NetData data = program_data(c->arena, spec);
+  if (!net_data_fields(&data, o->data ? o->data : o->run.data, found, &n,
+                       message, (int)sizeof message)) {
+    diag_error(d, "E0501", spec->span, "%s", message);
+    return false;
+  }
+  c->fields = arena_alloc(c->arena, sizeof *c->fields * NET_FIELDS);
+  c->n_fields = n;
+  for (int i = 0; i < n; i++) {
+    const char *wrong;
+    c->fields[i] = field_of(c->arena, &found[i]);
+    if ((wrong = check_type(c->arena, &c->fields[i].type))) {
+      diag_error(d, "E0501", spec->span, "field %s: %s", found[i].name, wrong);
+      return false;
+    }
+  }
+  *fields = c->fields;
+  *n_fields = n;
+  return true;
+}
+
+/* --- the pipeline --------------------------------------------------------- */
+
+/* Text to tree, and tree to graphs. */
+static bool front_end(Compile *c, Point last) {
+  double start = now_ms();
+  c->source = source_read(c->arena, &c->diags, c->o->file);
+  if (!c->source) return false;
+  c->ast = parse(c->arena, &c->diags, c->source);
+  tell_time(c->o, "parse", start);
+  if (!c->ast || last == AT_AST) return c->ast;
+  start = now_ms();
+  FrontOptions front = {.n_defines = c->o->n_defines,
+                        .defines = c->o->defines,
+                        .variant = c->o->variant,
+                        .batch = c->o->batch,
+                        .fields = find_fields,
+                        .context = c};
+  c->program = lower(c->arena, &c->diags, c->ast, &front);
+  tell_time(c->o, "lower", start);
+  if (c->program) c->stage.module = c->program->module;
+  return c->program;
+}
+
+bool compile_target(Compile *c) {
+  const char *error = NULL;
+  if (!c->target)
+    c->target = target_new(c->arena, c->o->cpu, (int)c->o->level, &error);
+  if (!c->target) usage_error("%s", error);
+  return c->target;
+}
+
+/* Graphs to planned kernels. */
+static bool run_passes(Compile *c, Point last) {
+  PassRun run = {.arena = c->arena,
+                 .diags = &c->diags,
+                 .times = c->o->verbose,
+                 .cpu = cpu_find(c->arena, target_cpu(c->target),
+                                 target_features(c->target))};
+  for (PassId p = 0; p < PASS_COUNT && AT_PASS + (int)p <= (int)last; p++) {
+    if (!pass_run(&run, p, &c->stage)) return false;
+    if (c->stage.module) c->graphs = c->stage.module;
+  }
+  return true;
+}
+
+Status compile(Compile *c, const Options *o, Point last) {
+  *c = (Compile){.arena = arena_new(), .o = o};
+  diags_init(&c->diags, c->arena);
+  bool good = front_end(c, last);
+  if (good && last > AT_IR) {
+    if (!compile_target(c)) return STATUS_USAGE;
+    good = run_passes(c, last);
+  }
+  if (!good && !c->diags.errors) defect("failed without a diagnostic");
+  return tell_diags(&c->diags, o);
+}
+
+void compile_free(Compile *c) {
+  target_free(c->target);
+  arena_free(c->arena);
+}

@@ -1,0 +1,38 @@
+/* `netc run` and `netc test`: compiles in memory and gives the program to the
+ * runtime, which does and prints the rest. Only the functions that the command
+ * calls are compiled. */
+#include "codegen/driver.h"
+
+typedef int Work(const NetProgram *p, const NetOptions *o);
+
+/* The functions of the program that the command calls. */
+static void bind_for(NetProgram *p, Jit *jit, CommandId command) {
+  p->init_fn.run = jit_find(jit, "init");
+  if (command == CMD_RUN) p->train.run = jit_find(jit, "train");
+  p->evaluate.run = jit_find(jit, "evaluate");
+}
+
+static Status work(Compile *c, Work *what) {
+  const char *error = NULL;
+  NetProgram *p = program_tables(c);
+  double start = now_ms();
+  Jit *jit = jit_new(c->arena, c->target, c->stage.kernels, &error);
+  if (!jit) return resource_error("cannot compile in memory: %s", error);
+  bind_for(p, jit, c->o->command);
+  tell_time(c->o, "codegen", start);
+  Status status = (Status)what(p, &c->o->run);
+  jit_free(jit);
+  return status;
+}
+
+static Status command(const Options *o, Work *what) {
+  Compile c;
+  Status status = compile(&c, o, AT_PLAN);
+  if (!status) status = work(&c, what);
+  compile_free(&c);
+  return status;
+}
+
+Status command_run(const Options *o) { return command(o, net_train); }
+
+Status command_test(const Options *o) { return command(o, net_test); }
