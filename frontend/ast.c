@@ -38,19 +38,17 @@ void list_append(Parser *p, List *list, List tail) {
 
 /* Makes `array`, of `type`, from a list: of pointers, or of what they point
  * at. */
-#define COPY_POINTERS(p, array, type, list)                            \
-  do {                                                                 \
-    (array) = arena_alloc((p)->arena,                                  \
-                          (size_t)(list).n * sizeof(type *) + 1);      \
-    for (int i_ = 0; i_ < (list).n; i_++)                              \
-      (array)[i_] = (list).v[i_];                                      \
+#define COPY_POINTERS(p, array, type, list)                                    \
+  do {                                                                         \
+    (array) = arena_alloc((p)->arena, (size_t)(list).n * sizeof(type *) + 1);  \
+    for (int i_ = 0; i_ < (list).n; i_++)                                      \
+      (array)[i_] = (list).v[i_];                                              \
   } while (0)
-#define COPY_VALUES(p, array, type, list)                              \
-  do {                                                                 \
-    (array) = arena_alloc((p)->arena,                                  \
-                          (size_t)(list).n * sizeof(type) + 1);        \
-    for (int i_ = 0; i_ < (list).n; i_++)                              \
-      (array)[i_] = *(const type *)(list).v[i_];                       \
+#define COPY_VALUES(p, array, type, list)                                      \
+  do {                                                                         \
+    (array) = arena_alloc((p)->arena, (size_t)(list).n * sizeof(type) + 1);    \
+    for (int i_ = 0; i_ < (list).n; i_++)                                      \
+      (array)[i_] = *(const type *)(list).v[i_];                               \
   } while (0)
 
 /* --- expressions ---------------------------------------------------------- */

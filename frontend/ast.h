@@ -156,9 +156,9 @@ struct Stage {
 };
 
 /* The shape of a parameter or variable. In the header of a definition each dim
- * is a pattern: EXPR_NAME binds or must agree, EXPR_NUMBER must agree, EXPR_REST
- * stands for any axes (at most one), anything else is an expression that must
- * agree. In `weight` and `state` each dim is an expression. `class[k]`: an
+ * is a pattern: EXPR_NAME binds or must agree, EXPR_NUMBER must agree,
+ * EXPR_REST stands for any axes (at most one), anything else is an expression
+ * that must agree. In `weight` and `state` each dim is an expression. `class[k]`: an
  * integer below k; one dim. `[]`: a single number. */
 typedef struct Shape {
   bool is_class;

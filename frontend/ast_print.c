@@ -11,20 +11,25 @@ typedef struct Printer {
   int depth;
   /* The place last printed. Most nodes stand near the one before, so that
    * lines are counted from there, not from the start of the file. */
-  uint32_t offset;
+  uint32_t offset, start; /* and where its line begins */
   int line;
 } Printer;
 
 static void place(Printer *p, Span at) {
   const char *text = p->source->text;
   for (; p->offset < at.begin; p->offset++)
-    p->line += text[p->offset] == '\n';
-  for (; p->offset > at.begin; p->offset--)
-    p->line -= text[p->offset - 1] == '\n';
-  uint32_t start = at.begin;
-  while (start > 0 && text[start - 1] != '\n')
-    start--;
-  text_add(p->t, " @ %d:%u\n", p->line, at.begin - start + 1);
+    if (text[p->offset] == '\n') {
+      p->line++;
+      p->start = p->offset + 1;
+    }
+  if (at.begin < p->start) {
+    for (; p->offset > at.begin; p->offset--)
+      p->line -= text[p->offset - 1] == '\n';
+    for (p->start = at.begin; p->start > 0 && text[p->start - 1] != '\n';)
+      p->start--;
+  }
+  p->offset = at.begin;
+  text_add(p->t, " @ %d:%u\n", p->line, at.begin - p->start + 1);
 }
 
 static void indent(Printer *p) {
@@ -116,8 +121,13 @@ static void expr_children(Printer *p, const Expr *e) {
     expr(p, e->except.set);
     expr(p, e->except.without);
     break;
-  case EXPR_NUMBER: case EXPR_BOOL: case EXPR_STRING: case EXPR_NAME:
-  case EXPR_REST: case EXPR_CALL: case EXPR_COUNT:
+  case EXPR_NUMBER:
+  case EXPR_BOOL:
+  case EXPR_STRING:
+  case EXPR_NAME:
+  case EXPR_REST:
+  case EXPR_CALL:
+  case EXPR_COUNT:
     break;
   }
 }
@@ -130,22 +140,47 @@ static void expr(Printer *p, const Expr *e) {
     text_add_number(p->t, e->number);
     place(p, e->span);
     break;
-  case EXPR_BOOL: line(p, e->truth ? "true" : "false", NULL, e->span); break;
-  case EXPR_STRING: quoted(p, "string", e->string, e->span); break;
-  case EXPR_NAME: line(p, "name", e->name, e->span); break;
-  case EXPR_LIST: line(p, "list", NULL, e->span); break;
-  case EXPR_REST: line(p, "rest", NULL, e->span); break;
-  case EXPR_CALL: call(p, e, NULL); break;
-  case EXPR_MEMBER: line(p, "member", e->member.name.s, e->span); break;
-  case EXPR_INDEX: line(p, "index", NULL, e->span); break;
-  case EXPR_UNARY: line(p, "unary", unary_text[e->unary.op], e->span); break;
+  case EXPR_BOOL:
+    line(p, e->truth ? "true" : "false", NULL, e->span);
+    break;
+  case EXPR_STRING:
+    quoted(p, "string", e->string, e->span);
+    break;
+  case EXPR_NAME:
+    line(p, "name", e->name, e->span);
+    break;
+  case EXPR_LIST:
+    line(p, "list", NULL, e->span);
+    break;
+  case EXPR_REST:
+    line(p, "rest", NULL, e->span);
+    break;
+  case EXPR_CALL:
+    call(p, e, NULL);
+    break;
+  case EXPR_MEMBER:
+    line(p, "member", e->member.name.s, e->span);
+    break;
+  case EXPR_INDEX:
+    line(p, "index", NULL, e->span);
+    break;
+  case EXPR_UNARY:
+    line(p, "unary", unary_text[e->unary.op], e->span);
+    break;
   case EXPR_BINARY:
     line(p, "binary", binary_text[e->binary.op], e->span);
     break;
-  case EXPR_IF: line(p, "if", NULL, e->span); break;
-  case EXPR_PIPELINE: line(p, "pipeline", NULL, e->span); break;
-  case EXPR_EXCEPT: line(p, "except", NULL, e->span); break;
-  case EXPR_COUNT: break;
+  case EXPR_IF:
+    line(p, "if", NULL, e->span);
+    break;
+  case EXPR_PIPELINE:
+    line(p, "pipeline", NULL, e->span);
+    break;
+  case EXPR_EXCEPT:
+    line(p, "except", NULL, e->span);
+    break;
+  case EXPR_COUNT:
+    break;
   }
   p->depth++;
   expr_children(p, e);
@@ -197,13 +232,11 @@ static void child(Printer *p, const Expr *e) {
 
 static void stmt(Printer *p, const Stmt *s) {
   static const char *const kinds[STMT_COUNT] = {
-      [STMT_LET] = "let",       [STMT_STATE] = "state",
-      [STMT_UPDATE] = "update", [STMT_PROX] = "prox",
-      [STMT_VALUE] = "value",
+      [STMT_LET] = "let",   [STMT_STATE] = "state", [STMT_UPDATE] = "update",
+      [STMT_PROX] = "prox", [STMT_VALUE] = "value",
   };
-  static const char *const roles[] = {[VAR_WEIGHT] = "weight",
-                                      [VAR_BIAS] = "bias",
-                                      [VAR_SCALE] = "scale"};
+  static const char *const roles[] = {
+      [VAR_WEIGHT] = "weight", [VAR_BIAS] = "bias", [VAR_SCALE] = "scale"};
   line(p, s->kind == STMT_PARAM ? roles[s->role] : kinds[s->kind], s->name.s,
        s->span);
   shape(p, s->shape);

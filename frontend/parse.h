@@ -12,6 +12,8 @@ typedef struct List {
   int n, capacity;
 } List;
 
+enum { MAX_TOKENS = 96 }; /* kinds of token, at most */
+
 typedef struct Parser {
   Arena *arena;
   Diags *diags;
@@ -25,7 +27,7 @@ typedef struct Parser {
   void *scanner;
   uint32_t offset;             /* bytes that flex has matched */
   int last;                    /* the token handed out before, 0 at first */
-  uint32_t last_end;           /* where it ended */
+  Span last_span;              /* where it stood */
   int pending;                 /* a token read ahead of a line end, or -1 */
   Span pending_span;
   const char *pending_text;
@@ -34,9 +36,12 @@ typedef struct Parser {
   Span open[MAX_NESTING];
   uint32_t indent, open_indent; /* of this line; of the one with open[0] */
   Span innermost;              /* of `open`, before the last token */
-  Span brace;                  /* the innermost {, while one is open */
-  int n_braces;
-  bool lost; /* a mistake inside brackets: see `line_ends` in lexer.l */
+  int n_braces;                /* { that are open, and where: */
+  Span brace[MAX_NESTING];     /* (deeper ones, all mistakes, only count) */
+  Span joined;     /* the token that made the line before go on in this one */
+  bool lost;       /* from a mistake to the end of its statement */
+  uint32_t lost_at; /* the token that was the mistake */
+  bool brace_told; /* a { on a line of its own was told of */
 } Parser;
 
 /* source.c: is it text, and not too long? False after E0100 or E0101. */
@@ -46,8 +51,12 @@ bool source_check(Diags *d, const Source *source);
 void scanner_begin(Parser *p);
 void scanner_end(Parser *p);
 
-/* parser.y: E0106, once; nothing is told after it. */
+/* mistake.c: E0106, once; nothing is told after it. */
 void parser_too_deep(Parser *p, Span at);
+/* E0105: `found` stands at `at` where one of n others was expected; all are
+ * aliases of tokens. */
+void syntax_error(Parser *p, Span at, const char *found, int n,
+                  const char *const *expected);
 
 /* ast.c: one builder for each node. `at` is the whole text of the node. A List
  * holds pointers to the type in brackets. */

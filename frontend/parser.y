@@ -4,11 +4,10 @@
  * decides (lexer.l).
  *
  * Mistakes: the text goes to the list of diagnostics, in the user's terms
- * (`yyreport_syntax_error`), and reading goes on at the next statement, so that
+ * (mistake.c), and reading goes on at the next statement, so that
  * independent mistakes are told in one go. A section whose head cannot be read
  * is still read to its closing brace. */
 #include "frontend/parse.h"
-#include <string.h>
 }
 
 %code requires {
@@ -127,14 +126,17 @@ item:
 | data
 | train
 | variant
-| error                     { $$ = NULL; }
-| error '{' stmt_lines '}'       { $$ = NULL; }
+| broken                    { $$ = NULL; }
 ;
+
+/* What could not be read, to the end of the line; if a block begins there, to
+ * its end, and the lines of the block are read. */
+broken: error | error '{' stmt_lines '}';
 
 /* Statements end at a line's end or a semicolon; empty ones do not count. A
  * new statement may be told of a new mistake. No list of statements begins with
  * an empty rule: `error` could not be shifted before it was reduced. */
-sep: NEWLINE { yyerrok; } | ';' { yyerrok; };
+sep: NEWLINE { yyerrok; p->lost = false; } | ';' { yyerrok; p->lost = false; };
 seps: sep | seps sep;
 
 /* --- sections ------------------------------------------------------------- */
@@ -203,7 +205,6 @@ entry_seq:
 entry:
   plain_entry
 | name '{' plain_entry_lines '}' { $$ = entry_block(p, @$, $1, $3); }
-| error                          { $$ = NULL; }
 ;
 plain_entry_lines:
   %empty   { $$ = empty; }
@@ -220,6 +221,7 @@ plain_entry:
   setting
 | name      { $$ = entry_call(p, @$, $1, empty, true); }
 | name args { $$ = entry_call(p, @$, $1, $2, false); }
+| broken    { $$ = NULL; }
 ;
 setting: name '=' value { $$ = entry_value(p, @$, $1, $3); };
 
@@ -235,7 +237,7 @@ setting_seq:
 | seps train_setting { $$ = empty; list_add(p, &$$, $2); }
 | setting_seq seps train_setting { $$ = $1; list_add(p, &$$, $3); }
 ;
-train_setting: setting | error { $$ = NULL; };
+train_setting: setting | broken { $$ = NULL; };
 
 variant:
   VARIANT name '{' variant_lines '}'
@@ -259,7 +261,7 @@ variant_seq:
 variant_line:
   setting { $$ = (VariantLines){0}; list_add(p, &$$.entries, $1); }
 | WITHOUT names { $$ = (VariantLines){.without = $2}; }
-| error { $$ = (VariantLines){0}; }
+| broken { $$ = (VariantLines){0}; }
 ;
 names:
   name           { $$ = empty; list_add(p, &$$, name_new(p, $1)); }
@@ -288,7 +290,7 @@ stmt:
 | STATE name '=' value      { $$ = stmt_state(p, @$, $2, NULL, $4); }
 | STATE name ':' plain_shape '=' value
     { $$ = stmt_state(p, @$, $2, $4, $6); }
-| error                     { $$ = NULL; }
+| broken                    { $$ = NULL; }
 ;
 role:
   WEIGHT { $$ = VAR_WEIGHT; }
@@ -389,7 +391,7 @@ chain:
 | chain ARROW stage { $$ = $1; list_add(p, &$$, $3); }
 ;
 
-/* --- names: the words that open a section or declaration may serve too ----- */
+/* --- names: words that open a section or declaration may serve too -------- */
 
 name: word { $$ = name_at(@1, $1); };
 word:
@@ -406,199 +408,17 @@ static void yyerror(Span *at, Parser *p, const char *message) {
   parser_too_deep(p, *at);
 }
 
-void parser_too_deep(Parser *p, Span at) {
-  if (p->stopped)
-    return;
-  Diag *diag = diag_error(p->diags, "E0106", at,
-                          "this is nested more than %d deep", MAX_NESTING);
-  diag_help(diag, "give a part of it a name");
-  p->stopped = true;
-}
-
-/* What could have stood in the place of the token found: aliases of tokens, or
- * the name of a group of them. */
-typedef struct Expected {
-  int n;
-  const char *name[YYNTOKENS + 1];
-} Expected;
-
-static bool expects(const Expected *e, const char *name) {
-  for (int i = 0; i < e->n; i++)
-    if (strcmp(e->name[i], name) == 0)
-      return true;
-  return false;
-}
-
-/* Lists of aliases end with NULL. */
-static const char *const section_words[] = {
-    "'const'", "'import'",    "'layer'", "'loss'", "'penalty'", "'init'",
-    "'schedule'", "'optimizer'", "'net'", "'data'", "'train'", "'variant'",
-    NULL};
-static const char *const other_names[] = {"a name",  "'weight'", "'bias'",
-                                          "'scale'", "'state'",  "'without'",
-                                          NULL};
-static const char *const reserved_words[] = {
-    "'if'", "'then'", "'else'", "'and'", "'or'", "'not'", "'as'", "'except'",
-    "'repeat'", "'true'", "'false'", NULL};
-static const char *const expression_starts[] = {
-    "a number", "a string", "'true'", "'false'", "'['", "'('",
-    "'-'",      "'not'",    "'if'",   "'..'",    NULL};
-static const char *const stage_starts[] = {"'('", "'repeat'", NULL};
-static const char *const operators[] = {
-    "'+'",  "'-'",  "'*'",  "'/'",   "'@'",  "'^'",      "'<'",  "'>'",
-    "'<='", "'>='", "'=='", "'!='",  "'and'", "'or'", "'except'", "'->'",
-    "\"'\"", "'.'",  "'['",  "'('",   "'='",  "'<-'",     "'as'", NULL};
-static const char *const line_ends[] = {"';'", "'}'", "the end of the file",
-                                        NULL};
-
-static bool listed(const char *const *list, const char *name) {
-  for (; *list; list++)
-    if (strcmp(*list, name) == 0)
-      return true;
-  return false;
-}
-
-static void drop(Expected *e, const char *const *list) {
-  int kept = 0;
-  for (int i = 0; i < e->n; i++)
-    if (!listed(list, e->name[i]))
-      e->name[kept++] = e->name[i];
-  e->n = kept;
-}
-
-/* Replaces what belongs together by the name that a user has for it. */
-static void group(Expected *e, const char *found) {
-  const char *kind = expects(e, "a number")   ? "an expression"
-                     : expects(e, "'repeat'") ? "a stage"
-                     : expects(e, "a name")   ? "a name"
-                     : expects(e, "'const'")  ? "a section"
-                                              : NULL;
-  if (strcmp(found, "the end of the file") == 0 && expects(e, "'}'")) {
-    *e = (Expected){1, {"'}'"}};
-    return;
-  }
-  if (kind) {
-    drop(e, section_words);
-    drop(e, other_names);
-    if (strcmp(kind, "an expression") == 0)
-      drop(e, expression_starts);
-    if (strcmp(kind, "a stage") == 0)
-      drop(e, stage_starts);
-    if (strcmp(kind, "a section") == 0)
-      e->n = 0;
-    memmove(e->name + 1, e->name, (size_t)e->n * sizeof e->name[0]);
-    e->name[0] = kind;
-    e->n++;
-  } else if (expects(e, "'+'") || expects(e, "'->'")) {
-    drop(e, operators);
-    if (e->n == 0)
-      e->name[e->n++] = "an operator";
-  }
-  if (kind)
-    drop(e, (const char *const[]){"';'", "the end of the line", NULL});
-  else if (expects(e, "the end of the line"))
-    drop(e, line_ends);
-}
-
-/* Remedies: the token found, one that was expected there and one that was not
- * (NULL: any). */
-static const struct {
-  const char *found, *expected, *missing, *help;
-} remedies[] = {
-    {"'='", "'=='", NULL, "== compares two values"},
-    {"'=='", "'='", "'=='", "a single = gives a value to a name"},
-    {"'<-'", "'<'", NULL, "to compare, write a space between < and -"},
-    {"','", "the end of the line", NULL, "no comma parts one line from another"},
-    {"'<'", "'and'", "'<'", "compare two by two: a < b and b < c"},
-    {"'<='", "'and'", "'<'", "compare two by two: a <= b and b <= c"},
-    {"'>'", "'and'", "'<'", "compare two by two: a > b and b > c"},
-    {"'>='", "'and'", "'<'", "compare two by two: a >= b and b >= c"},
-    {"'=='", "'and'", "'<'", "compare two by two: a == b and b == c"},
-    {"'if'", "a number", "'if'", "put the if in parentheses"},
-    {"'->'", "a number", NULL, "a pipeline begins with a value: x -> .."},
-    {"'->'", "a name", NULL, "a pipeline begins with a value: x -> .."},
-    {"'as'", "'+'", NULL, "`as` names a stage, behind an arrow: -> f as name"},
-    {"'repeat'", "a number", NULL, "`repeat` stands behind an arrow: x -> repeat(n) f"},
-};
-
-static void add_help(Parser *p, Diag *diag, const Expected *all,
-                     const char *found, const char *text) {
-  for (size_t i = 0; i < sizeof remedies / sizeof remedies[0]; i++)
-    if (strcmp(remedies[i].found, found) == 0 &&
-        expects(all, remedies[i].expected) &&
-        !(remedies[i].missing && expects(all, remedies[i].missing))) {
-      diag_help(diag, "%s", remedies[i].help);
-      return;
-    }
-  if (listed(operators, found) && expects(all, "a number") &&
-      expects(all, "the end of the line"))
-    diag_help(diag, "an operator stands at the end of the line that goes on");
-  else if (strcmp(found, "the end of the line") == 0 && expects(all, "'{'") &&
-      p->pending == '{')
-    diag_help(diag, "put the '{' on the line before");
-  else if (expects(all, "a name") && listed(reserved_words, found))
-    diag_help(diag, "%s is a word of the language: choose another name", found);
-  else if (expects(all, "'const'") && !expects(all, "a name") &&
-           strcmp(found, "a name") == 0) {
-    const char *words[sizeof section_words / sizeof section_words[0]];
-    int n = 0;
-    for (; section_words[n]; n++)
-      words[n] = arena_strndup(p->arena, section_words[n] + 1,
-                               strlen(section_words[n]) - 2);
-    const char *near = nearest_name(text, words, n);
-    if (near)
-      diag_help(diag, "did you mean '%s'?", near);
-  }
-}
-
-/* Points at the bracket that should have been closed, unless it is near. */
-static void note_opening(Parser *p, Diag *diag, const Expected *all, Span at,
-                         const char *found) {
-  static const char *const ends[] = {"')'", "']'", "'}'", "'{'",
-                                     "the end of the line",
-                                     "the end of the file", NULL};
-  if ((expects(all, "')'") || expects(all, "']'")) && p->innermost.source) {
-    int line, column, open_line, open_column;
-    span_position(at, &line, &column);
-    span_position(p->innermost, &open_line, &open_column);
-    if (line != open_line || listed(ends, found))
-      diag_note(diag, p->innermost, "to close this '%c'",
-                p->source->text[p->innermost.begin]);
-  } else if (strcmp(found, "the end of the file") == 0 && p->n_braces > 0) {
-    diag_note(diag, p->brace, "to close this '{'");
-  }
-}
+_Static_assert(YYNTOKENS <= MAX_TOKENS, "for syntax_error");
 
 static int yyreport_syntax_error(const yypcontext_t *context, Parser *p) {
-  if (p->stopped)
-    return 0;
-  Expected all = {0};
-  yysymbol_kind_t kinds[YYNTOKENS];
+  yysymbol_kind_t kinds[YYNTOKENS], token = yypcontext_token(context);
+  const char *expected[YYNTOKENS];
   int n = yypcontext_expected_tokens(context, kinds, YYNTOKENS);
   for (int i = 0; i < n; i++)
-    all.name[all.n++] = yysymbol_name(kinds[i]);
-  yysymbol_kind_t token = yypcontext_token(context);
-  const char *found = token == YYSYMBOL_YYEMPTY ? "" : yysymbol_name(token);
-  Span at = *yypcontext_location(context);
-  const char *text =
-      arena_strndup(p->arena, p->source->text + at.begin, at.end - at.begin);
-
-  Text t;
-  text_init(&t, p->arena);
-  Expected e = all;
-  group(&e, found);
-  for (int i = 0; i < e.n; i++)
-    text_add(&t, "%s%s", i == 0 ? "" : i == e.n - 1 ? " or " : ", ", e.name[i]);
-  bool is_word = token == YYSYMBOL_IDENT || token == YYSYMBOL_NUMBER;
-  Diag *diag =
-      is_word ? diag_error(p->diags, "E0105", at, "expected %s, found '%.60s'",
-                           t.s, text)
-              : diag_error(p->diags, "E0105", at, "expected %s, found %s", t.s,
-                           found);
-  note_opening(p, diag, &all, at, found);
-  add_help(p, diag, &all, found, text);
-  if (p->n_open > 0)
-    p->lost = true;
+    expected[i] = yysymbol_name(kinds[i]);
+  if (token != YYSYMBOL_YYEMPTY)
+    syntax_error(p, *yypcontext_location(context), yysymbol_name(token), n,
+                 expected);
   return 0;
 }
 

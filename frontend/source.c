@@ -15,7 +15,8 @@ Source *source_of_text(Arena *a, const char *path, const char *text) {
 }
 
 /* Grows the buffer as the file is read: its size may not be known before (a
- * pipe) and may change. Returns NULL with errno set, EFBIG if it is too long. */
+ * pipe) and may change. Returns NULL with errno set: EFBIG if it is too long.
+ */
 static char *read_all(Arena *a, FILE *f, size_t *size) {
   size_t capacity = 1 << 16, n = 0, got;
   char *text = arena_alloc(a, capacity + 1);

@@ -178,6 +178,22 @@ static bool begins_character(char c) {
   return ((unsigned char)c & 0xc0) != 0x80;
 }
 
+/* Length of the UTF-8 sequence at s, or 0 if it is not one. Overlong forms are
+ * let through: this keeps terminals and JSON readers well, it is no check. */
+static int sequence(const char *s) {
+  unsigned char c = (unsigned char)*s;
+  int n = c < 0x80   ? 1
+          : c < 0xc2 ? 0
+          : c < 0xe0 ? 2
+          : c < 0xf0 ? 3
+          : c < 0xf5 ? 4
+                     : 0;
+  for (int i = 1; i < n; i++)
+    if (begins_character(s[i]))
+      return 0;
+  return n;
+}
+
 /* The line and the mark under it. A span of several lines is marked to the end
  * of its first one. */
 static void print_snippet(Span at, FILE *out) {
@@ -201,8 +217,14 @@ static void print_snippet(Span at, FILE *out) {
   fprintf(out, "%5d |%s%s", line, to > from ? " " : "",
           from > start ? ".." : "");
   for (size_t i = from; i < to; i++) {
+    int n = sequence(text + i);
     bool control = (unsigned char)text[i] < ' ' || text[i] == 0x7f;
-    fputc(control && text[i] != '\t' ? '?' : text[i], out);
+    if (n == 0 || (control && text[i] != '\t')) {
+      fputc('?', out);
+    } else {
+      fwrite(text + i, 1, (size_t)n, out);
+      i += (size_t)n - 1;
+    }
   }
   fprintf(out, "%s\n      | %s", to < end && text[to] != '\r' ? ".." : "",
           from > start ? "  " : "");
@@ -237,18 +259,6 @@ void diags_print(const Diags *d, FILE *out) {
 }
 
 /* --- JSON ----------------------------------------------------------------- */
-
-/* Length of the UTF-8 sequence at s, or 0 if it is not one. Overlong forms are
- * let through: this keeps JSON readers alive, it is no check. */
-static int sequence(const char *s) {
-  unsigned char c = (unsigned char)*s;
-  int n = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3
-          : c < 0xf5 ? 4 : 0;
-  for (int i = 1; i < n; i++)
-    if (begins_character(s[i]))
-      return 0;
-  return n;
-}
 
 static void print_string(const char *s, FILE *out) {
   fputc('"', out);
