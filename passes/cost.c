@@ -9,6 +9,7 @@
  * tiles of up to two other parallel dimensions. The loop order is not searched:
  * outermost stands the dimension that most bytes depend on, so that they are
  * read once, and the vector dimension is innermost. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "passes/passes.h"
@@ -20,7 +21,10 @@ enum {
   HORIZONTAL = 9,     /* the sum of a vector's lanes */
   TILE_OVERHEAD = 6,  /* pointers and counters around a tile */
   LOOP_OVERHEAD = 3,
-  PARALLEL_CYCLES = 30000 /* below this, one thread is as fast */
+  PARALLEL_CYCLES = 30000, /* below this, one thread is as fast */
+  LINE = 64,
+  L1_LINES = 400,  /* of 512: other things are in the cache too */
+  LINE_CYCLES = 2  /* from the second cache, when prefetched */
 };
 
 /* What the search asks of each instruction, found out once for a kernel. */
@@ -29,7 +33,7 @@ typedef struct Facts {
   const Cpu *cpu;
   uint32_t *depends;
   bool *in_body;
-  bool has_rand, has_index;
+  bool has_rand, has_argmax;
 } Facts;
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -140,13 +144,82 @@ static double cost(const Facts *f, const Schedule *s) {
   return tiles * tile;
 }
 
+/* Cache lines that an access touches while each dimension d covers cover[d]
+ * indices. Dimensions of one step (those of a window) slide over each other. */
+static double lines_of(const Kernel *k, const Instr *i, const double *cover) {
+  double elements = 1, run = 1;
+  bool seen[MAX_DIMS] = {false};
+  for (int d = 0; d < kernel_dims(k); d++) {
+    int64_t step = i->at.coef[d] < 0 ? -i->at.coef[d] : i->at.coef[d];
+    if (step == 0 || seen[d]) continue;
+    double range = cover[d];
+    for (int o = d + 1; o < kernel_dims(k); o++)
+      if (i->at.coef[o] == step) {
+        seen[o] = true;
+        range += cover[o] - 1;
+      }
+    elements *= range;
+    double line = LINE / (double)(step * dtype_size[i->type]);
+    if (line > 1) run *= range < line ? range : line;
+  }
+  double most = LINE / (double)dtype_size[i->type];
+  return elements / (run < most ? run : most);
+}
+
+static double turns_of(const Kernel *k, const Schedule *s, int level) {
+  double turns = 1;
+  for (int l = 0; l < level; l++) {
+    int d = s->order[l];
+    int64_t step = s->tile[d] * (d == s->vec ? s->lanes : 1);
+    turns *= (double)ceil_div(k->extent[d], step);
+  }
+  return turns;
+}
+
+static double lines_at(const Facts *f, const double *cover, bool body) {
+  double lines = 0;
+  for (int n = 0; n < f->k->n_instrs; n++) {
+    const Instr *i = &f->k->instr[n];
+    if ((i->kop == K_LOAD || i->kop == K_STORE) && f->in_body[n] == body)
+      lines += lines_of(f->k, i, cover);
+  }
+  return lines;
+}
+
+/* Cycles spent waiting for lines beyond the first cache. What the reduced loops
+ * read: the outermost level of the nest at which all that is touched still fits
+ * is read again by every turn of the loops around it. What the epilogue touches:
+ * once a tile. */
+static double traffic(const Facts *f, const Schedule *s) {
+  const Kernel *k = f->k;
+  double cover[MAX_DIMS];
+  for (int d = 0; d < kernel_dims(k); d++)
+    cover[d] = (double)(s->tile[d] * (d == s->vec ? s->lanes : 1));
+  double sum = lines_at(f, cover, false) * turns_of(k, s, k->n_par);
+  double fits = lines_at(f, cover, true);
+  int level = s->n_order;
+  for (; level > 0; level--) {
+    int d = s->order[level - 1];
+    cover[d] = (double)k->extent[d];
+    double lines = lines_at(f, cover, true);
+    if (lines > L1_LINES) break;
+    fits = lines;
+  }
+  return (sum + fits * turns_of(k, s, level)) * LINE_CYCLES;
+}
+
+/* Arithmetic and waiting for lines go on side by side. */
+static double overlapped(double arithmetic, double waiting) {
+  return (arithmetic > waiting ? arithmetic : waiting) + 0.1 * waiting;
+}
+
 double kernel_cost(const Kernel *k, const Schedule *s, const Cpu *cpu) {
   uint32_t depends[k->n_instrs + 1];
   bool in_body[k->n_instrs + 1];
   kernel_depends(k, depends);
   kernel_in_body(k, in_body);
   Facts f = {.k = k, .cpu = cpu, .depends = depends, .in_body = in_body};
-  return cost(&f, s);
+  return overlapped(cost(&f, s), traffic(&f, s));
 }
 
 /* Bytes of the loads that depend on a dimension, each buffer's share once. */
@@ -186,6 +259,14 @@ static bool overlaps(const Kernel *k, int dim) {
   return false;
 }
 
+/* How far a step of the dimension moves, over all loads. */
+static double stride_of(const Kernel *k, int dim) {
+  double sum = 0;
+  for (int n = 0; n < k->n_instrs; n++)
+    if (k->instr[n].kop == K_LOAD) sum += (double)llabs(k->instr[n].at.coef[dim]);
+  return sum;
+}
+
 /* Outermost what most bytes depend on; but before that the dimensions of an
  * overlap-add's windows, so that a place is added to again only much later. */
 static double outwardness(const Kernel *k, const Schedule *s, int dim) {
@@ -194,7 +275,8 @@ static double outwardness(const Kernel *k, const Schedule *s, int dim) {
   return bytes_along(k, dim);
 }
 
-static void order_loops(const Kernel *k, Schedule *s) {
+static void order_loops(const Facts *f, Schedule *s) {
+  const Kernel *k = f->k;
   int dims = kernel_dims(k);
   s->n_order = dims;
   for (int d = 0; d < dims; d++) s->order[d] = d;
@@ -205,8 +287,18 @@ static void order_loops(const Kernel *k, Schedule *s) {
       s->order[j - 1] = b;
       s->order[j] = a;
     }
+  if (!f->has_argmax) /* short steps innermost; an argmax keeps its order */
+    for (int i = k->n_par + 1; i < dims; i++)
+      for (int j = i; j > k->n_par; j--) {
+        int a = s->order[j - 1], b = s->order[j];
+        if (stride_of(k, b) <= stride_of(k, a)) break;
+        s->order[j - 1] = b;
+        s->order[j] = a;
+      }
   if (s->vec >= k->n_par) { /* the lanes of a dot are its innermost loop */
-    for (int j = s->vec; j < dims - 1; j++) s->order[j] = s->order[j + 1];
+    int at = k->n_par;
+    while (s->order[at] != s->vec) at++;
+    for (; at < dims - 1; at++) s->order[at] = s->order[at + 1];
     s->order[dims - 1] = s->vec;
   }
 }
@@ -298,12 +390,14 @@ static int lanes_for(int64_t extent, int most) {
 
 enum { RAND_VECTORS = 4, RAND_LANES = 16 }; /* as philox.h lays out words */
 
-static void try_vector(const Facts *f, int dim, Schedule *best, double *least) {
+/* The best schedule with this vector dimension, by arithmetic alone. */
+static void try_arithmetic(const Facts *f, int dim, Schedule *best,
+                           double *least) {
   const Kernel *k = f->k;
   Schedule s = {.vec = dim};
   for (int d = 0; d < kernel_dims(k); d++) s.tile[d] = 1;
   s.lanes = dim < 0 ? 1 : lanes_for(k->extent[dim], f->cpu->lanes);
-  order_loops(k, &s);
+  order_loops(f, &s);
   if (f->has_rand) {
     s.lanes = RAND_LANES;
     if (dim >= 0) s.tile[dim] = RAND_VECTORS;
@@ -322,6 +416,16 @@ static void try_vector(const Facts *f, int dim, Schedule *best, double *least) {
   }
 }
 
+static void try_vector(const Facts *f, int dim, Schedule *best, double *least) {
+  Schedule s = {.vec = -1};
+  double cycles = 1e300;
+  try_arithmetic(f, dim, &s, &cycles);
+  cycles = overlapped(cycles, traffic(f, &s));
+  if (cycles >= *least) return;
+  *least = cycles;
+  *best = s;
+}
+
 Schedule choose_schedule(const Kernel *k, const Cpu *cpu) {
   uint32_t depends[k->n_instrs + 1];
   bool in_body[k->n_instrs + 1];
@@ -330,6 +434,8 @@ Schedule choose_schedule(const Kernel *k, const Cpu *cpu) {
   Facts f = {.k = k, .cpu = cpu, .depends = depends, .in_body = in_body};
   int rand_dim = -1;
   for (int n = 0; n < k->n_instrs; n++) {
+    if (k->instr[n].kop == K_REDUCE && k->instr[n].op == OP_ARGMAX)
+      f.has_argmax = true;
     if (k->instr[n].kop != K_RAND) continue;
     f.has_rand = true;
     for (int d = 0; d < k->n_par; d++)

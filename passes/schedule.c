@@ -1,10 +1,11 @@
 /* The pass `schedule`: how the loops of each kernel are run. First dimensions of
  * extent 1 go, and dimensions that every access steps through as one are merged,
  * so that a pointwise kernel over [4,6,28,28] is one loop of 18816. Then the cost
- * model (cost.c) chooses vector dimension, register tile and loop order. */
+ * model (cost.c) chooses vector dimension, register tile and loop order. Before
+ * all that layout.c chooses how temporaries lie in memory. */
 #include <string.h>
 
-#include "passes/passes.h"
+#include "passes/schedule.h"
 
 /* Copies `from` without dimension `gone`, whose index is 0. */
 static void remove_dim(Kernel *k, int gone) {
@@ -56,15 +57,35 @@ static bool merge_once(Kernel *k) {
   return false;
 }
 
-static Kernel *simpler_loops(Arena *a, const Kernel *from) {
+Kernel *kernel_copy(Arena *a, const Kernel *from) {
   Kernel *k = kernel_new(a);
   *k = *from;
-  k->instr = arena_alloc(a, (size_t)(from->n_instrs + 1) * sizeof *k->instr);
+  k->cap_instrs = from->n_instrs + 1;
+  k->instr = arena_alloc(a, (size_t)k->cap_instrs * sizeof *k->instr);
   memcpy(k->instr, from->instr, (size_t)from->n_instrs * sizeof *k->instr);
+  return k;
+}
+
+Kernel *simpler_loops(Arena *a, const Kernel *from) {
+  Kernel *k = kernel_copy(a, from);
   for (int d = kernel_dims(k) - 1; d >= 0; d--)
     if (k->extent[d] == 1) remove_dim(k, d);
   while (merge_once(k)) {}
   return k;
+}
+
+static KFunc *copy_function(Arena *a, const KFunc *from) {
+  KFunc *f = arena_alloc(a, sizeof *f);
+  *f = *from;
+  f->cap_kernels = f->n_kernels + 1;
+  f->kernel = arena_alloc(a, (size_t)f->cap_kernels * sizeof *f->kernel);
+  for (int i = 0; i < f->n_kernels; i++)
+    f->kernel[i] = kernel_copy(a, from->kernel[i]);
+  f->cap_buffers = f->n_buffers + 1;
+  f->buffer = arena_alloc(a, (size_t)f->cap_buffers * sizeof *f->buffer);
+  if (f->n_buffers > 0)
+    memcpy(f->buffer, from->buffer, (size_t)f->n_buffers * sizeof *f->buffer);
+  return f;
 }
 
 KModule *pass_schedule(Arena *a, const KModule *m, const Cpu *cpu) {
@@ -72,12 +93,10 @@ KModule *pass_schedule(Arena *a, const KModule *m, const Cpu *cpu) {
   *out = *m;
   out->cpu = cpu->name;
   for (int i = 0; i < m->n_funcs; i++) {
-    KFunc *f = arena_alloc(a, sizeof *f);
-    *f = *m->func[i];
-    out->func[i] = f;
-    f->kernel = arena_alloc(a, (size_t)(f->n_kernels + 1) * sizeof *f->kernel);
+    KFunc *f = out->func[i] = copy_function(a, m->func[i]);
+    layout_choose(a, f, cpu);
     for (int j = 0; j < f->n_kernels; j++) {
-      f->kernel[j] = simpler_loops(a, m->func[i]->kernel[j]);
+      f->kernel[j] = simpler_loops(a, f->kernel[j]);
       f->kernel[j]->schedule = choose_schedule(f->kernel[j], cpu);
     }
   }

@@ -1,0 +1,281 @@
+/* Layout choice: in which order the axes of a temporary lie in memory. A kernel
+ * wants contiguous lanes in the operand that it takes by vectors and in what it
+ * stores; the other operand may lie anyhow. So, for each buffer that a
+ * contraction touches, every axis is tried as the innermost one, and kept there if
+ * the cost model says that all kernels that touch the buffer become cheaper
+ * together. What may not change (parameters, inputs, buffers that someone reads
+ * under another shape) can instead be copied, in a better order, for one kernel.
+ * The search climbs until nothing gets better.
+ *
+ * A buffer's type is its shape in memory: after this pass the axes of its type
+ * stand in the order chosen. */
+#include <string.h>
+
+#include "passes/schedule.h"
+
+typedef struct Search {
+  Arena *arena;
+  KFunc *f;
+  const Cpu *cpu;
+  double *cost; /* least cycles of each kernel as it stands; < 0: not known */
+} Search;
+
+enum {
+  SMALL = 64,          /* elements: not worth a thought */
+  SMALL_KERNEL = 6000, /* cycles */
+  COPY_CYCLES = 2      /* for each element of a copy */
+};
+static const double worth = 0.97; /* a gain below this is within the model's error */
+
+static double kernel_cycles(const Search *s, const Kernel *k) {
+  Kernel *loops = simpler_loops(s->arena, k);
+  Schedule best = choose_schedule(loops, s->cpu);
+  return kernel_cost(loops, &best, s->cpu);
+}
+
+static double cost_now(Search *s, int kernel) {
+  if (s->cost[kernel] < 0)
+    s->cost[kernel] = kernel_cycles(s, s->f->kernel[kernel]);
+  return s->cost[kernel];
+}
+
+/* The index of each axis, from an access in elements of a row-major buffer. False
+ * if it is not that simple: the access steps across axes, or backwards, or its
+ * guard lets it point outside. */
+static bool split_access(const Type *t, const Kernel *k, const Affine *at,
+                         Affine *axis) {
+  int64_t stride = type_count(t);
+  Affine rest = *at;
+  for (int i = 0; i < t->rank; i++) {
+    stride /= t->dim[i];
+    axis[i] = (Affine){.base = rest.base / stride};
+    rest.base %= stride;
+    if (rest.base < 0) return false;
+    int64_t most = axis[i].base;
+    for (int d = 0; d < kernel_dims(k); d++) {
+      if (rest.coef[d] < 0) return false;
+      axis[i].coef[d] = rest.coef[d] / stride;
+      rest.coef[d] %= stride;
+      most += axis[i].coef[d] * (k->extent[d] - 1);
+    }
+    if (most >= t->dim[i]) return false;
+  }
+  return true;
+}
+
+/* The type with `inner` as its last axis. */
+static Type moved_type(const Type *t, int inner) {
+  Type out = *t;
+  int at = 0;
+  for (int i = 0; i < t->rank; i++)
+    if (i != inner) out.dim[at++] = t->dim[i];
+  out.dim[at] = t->dim[inner];
+  return out;
+}
+
+/* The access in elements when axis `inner` lies innermost. */
+static Affine joined_access(const Type *t, const Affine *axis, int inner) {
+  Affine at = {0};
+  int64_t stride = t->dim[inner];
+  for (int i = t->rank - 1; i >= -1; i--) {
+    if (i == inner) continue;
+    int from = i < 0 ? inner : i;
+    int64_t step = i < 0 ? 1 : stride;
+    at.base += axis[from].base * step;
+    for (int d = 0; d < MAX_DIMS; d++)
+      at.coef[d] += axis[from].coef[d] * step;
+    if (i >= 0) stride *= t->dim[i];
+  }
+  return at;
+}
+
+static bool touches(const Kernel *k, int buffer) {
+  for (int n = 0; n < k->n_instrs; n++)
+    if ((k->instr[n].kop == K_LOAD || k->instr[n].kop == K_STORE) &&
+        k->instr[n].buffer == buffer)
+      return true;
+  return false;
+}
+
+static bool simple_accesses(const Search *s, const Kernel *k, int buffer) {
+  Affine axis[MAX_RANK];
+  for (int n = 0; n < k->n_instrs; n++) {
+    const Instr *i = &k->instr[n];
+    if ((i->kop != K_LOAD && i->kop != K_STORE) || i->buffer != buffer)
+      continue;
+    if (i->in[1] >= 0 ||
+        !split_access(&s->f->buffer[buffer].type, k, &i->at, axis))
+      return false;
+  }
+  return true;
+}
+
+/* A copy of kernel k that finds `buffer`, with axis `inner` innermost, as buffer
+ * `as`. */
+static Kernel *moved_kernel(const Search *s, const Kernel *k, int buffer,
+                            int inner, int as) {
+  const Type *t = &s->f->buffer[buffer].type;
+  Kernel *out = kernel_copy(s->arena, k);
+  Affine axis[MAX_RANK];
+  for (int n = 0; n < out->n_instrs; n++) {
+    Instr *i = &out->instr[n];
+    if ((i->kop != K_LOAD && i->kop != K_STORE) || i->buffer != buffer)
+      continue;
+    split_access(t, k, &i->at, axis);
+    i->at = joined_access(t, axis, inner);
+    i->buffer = as;
+  }
+  return out;
+}
+
+static bool is_contraction(const Kernel *k) {
+  for (int n = 0; n < k->n_instrs; n++)
+    if (k->instr[n].kop == K_REDUCE && k->instr[n].op == OP_SUM &&
+        k->instr[k->instr[n].in[0]].op == OP_MUL)
+      return true;
+  return false;
+}
+
+static bool may_move(const Search *s, int buffer) {
+  const Buffer *b = &s->f->buffer[buffer];
+  if (b->kind != BUF_TEMP || type_count(&b->type) < SMALL) return false;
+  for (int i = 0; i < s->f->n_results; i++)
+    if (s->f->result[i].buffer == buffer) return false;
+  bool contracted = false;
+  for (int i = 0; i < s->f->n_kernels; i++) {
+    if (!touches(s->f->kernel[i], buffer)) continue;
+    contracted |= is_contraction(s->f->kernel[i]);
+    if (!simple_accesses(s, s->f->kernel[i], buffer)) return false;
+  }
+  return contracted;
+}
+
+/* Tries every axis of a temporary; true if one made things better. */
+static bool improve_buffer(Search *s, int buffer) {
+  KFunc *f = s->f;
+  if (!may_move(s, buffer)) return false;
+  Type t = f->buffer[buffer].type;
+  double now = 0, best = 0;
+  int best_axis = -1;
+  for (int i = 0; i < f->n_kernels; i++)
+    if (touches(f->kernel[i], buffer)) now += cost_now(s, i);
+  best = now * worth;
+  for (int axis = 0; axis < t.rank - 1; axis++) {
+    if (t.dim[axis] == 1) continue;
+    double then = 0;
+    for (int i = 0; i < f->n_kernels && then < best; i++)
+      if (touches(f->kernel[i], buffer))
+        then += kernel_cycles(
+            s, moved_kernel(s, f->kernel[i], buffer, axis, buffer));
+    if (then >= best) continue;
+    best = then;
+    best_axis = axis;
+  }
+  if (best_axis < 0) return false;
+  for (int i = 0; i < f->n_kernels; i++) {
+    if (!touches(f->kernel[i], buffer)) continue;
+    f->kernel[i] = moved_kernel(s, f->kernel[i], buffer, best_axis, buffer);
+    s->cost[i] = -1;
+  }
+  f->buffer[buffer].type = moved_type(&t, best_axis);
+  return true;
+}
+
+/* The kernel that copies `from` to `to`, which has axis `inner` innermost. */
+static Kernel *copy_kernel(const Search *s, int from, int to, int inner) {
+  const Type *t = &s->f->buffer[from].type;
+  Kernel *k = kernel_new(s->arena);
+  Affine axis[MAX_RANK] = {0}, at = {0};
+  int64_t stride = 1;
+  k->n_par = t->rank;
+  for (int i = t->rank - 1; i >= 0; i--) {
+    k->extent[i] = t->dim[i];
+    axis[i].coef[i] = 1;
+    at.coef[i] = stride;
+    stride *= t->dim[i];
+  }
+  Instr load = {.kop = K_LOAD, .type = t->dtype, .in = {-1, -1, -1},
+                .buffer = from, .at = at};
+  Instr store = load;
+  store.kop = K_STORE;
+  store.buffer = to;
+  store.at = joined_access(t, axis, inner);
+  store.in[0] = kernel_add(s->arena, k, &load);
+  kernel_add(s->arena, k, &store);
+  return k;
+}
+
+static void insert_copy(Search *s, int kernel, int from, int inner) {
+  KFunc *f = s->f;
+  const Kernel *k = f->kernel[kernel];
+  Buffer b = {.kind = BUF_TEMP, .name = "", .offset = -1,
+              .type = moved_type(&f->buffer[from].type, inner)};
+  int to = kfunc_add_buffer(s->arena, f, b);
+  Kernel *copy = copy_kernel(s, from, to, inner);
+  copy->n_locs = k->n_locs;
+  copy->locs = k->locs;
+  f->kernel[kernel] = moved_kernel(s, k, from, inner, to);
+  s->cost[kernel] = -1;
+  kfunc_add_kernel(s->arena, f, copy);
+  double *cost = arena_alloc(s->arena, (size_t)f->n_kernels * sizeof *cost);
+  memcpy(cost, s->cost, (size_t)(f->n_kernels - 1) * sizeof *cost);
+  s->cost = cost;
+  for (int i = f->n_kernels - 1; i > kernel; i--) {
+    f->kernel[i] = f->kernel[i - 1];
+    s->cost[i] = s->cost[i - 1];
+  }
+  f->kernel[kernel] = copy;
+  s->cost[kernel] = -1;
+}
+
+static bool stores_to(const Kernel *k, int buffer) {
+  for (int n = 0; n < k->n_instrs; n++)
+    if (k->instr[n].kop == K_STORE && k->instr[n].buffer == buffer) return true;
+  return false;
+}
+
+/* Tries a copy of one operand of one contraction; true if that was better. */
+static bool improve_operand(Search *s, int kernel, int buffer) {
+  const Kernel *k = s->f->kernel[kernel];
+  const Type *t = &s->f->buffer[buffer].type;
+  if (type_count(t) < SMALL || stores_to(k, buffer) ||
+      !simple_accesses(s, k, buffer))
+    return false;
+  double best = cost_now(s, kernel) * worth;
+  double copying = COPY_CYCLES * (double)type_count(t);
+  int best_axis = -1;
+  for (int axis = 0; axis < t->rank - 1; axis++) {
+    if (t->dim[axis] == 1) continue;
+    double then = copying;
+    if (then < best)
+      then += kernel_cycles(s, moved_kernel(s, k, buffer, axis, buffer));
+    if (then >= best) continue;
+    best = then;
+    best_axis = axis;
+  }
+  if (best_axis >= 0) insert_copy(s, kernel, buffer, best_axis);
+  return best_axis >= 0;
+}
+
+static bool improve_kernel(Search *s, int kernel) {
+  const Kernel *k = s->f->kernel[kernel];
+  if (!is_contraction(k) || cost_now(s, kernel) < SMALL_KERNEL) return false;
+  bool in_body[k->n_instrs + 1];
+  kernel_in_body(k, in_body);
+  for (int n = 0; n < k->n_instrs; n++)
+    if (k->instr[n].kop == K_LOAD && in_body[n] &&
+        improve_operand(s, kernel, k->instr[n].buffer))
+      return true;
+  return false;
+}
+
+void layout_choose(Arena *a, KFunc *f, const Cpu *cpu) {
+  Search s = {.arena = a, .f = f, .cpu = cpu};
+  s.cost = arena_alloc(a, (size_t)(f->n_kernels + 1) * sizeof *s.cost);
+  for (int i = 0; i < f->n_kernels; i++) s.cost[i] = -1;
+  for (int round = 0; round < 2; round++) {
+    for (int b = 0; b < f->n_buffers; b++) improve_buffer(&s, b);
+    for (int i = 0; i < f->n_kernels; i++)
+      if (improve_kernel(&s, i)) i++;
+  }
+}
