@@ -8,10 +8,6 @@
 
 #include "codegen/emit.h"
 
-static LLVMTypeRef i64_type(const Emit *e) {
-  return LLVMInt64TypeInContext(e->build.context);
-}
-
 static int64_t step_of(const Emit *e, int d) {
   return e->s->tile[d] * (d == e->s->vec ? e->s->lanes : 1);
 }
@@ -298,7 +294,6 @@ static void reduce_one(Emit *e, int r, int p) {
 }
 
 static void emit_body(Emit *e) {
-  const Kernel *k = e->k;
   do {
     int p = 0;
     do {
