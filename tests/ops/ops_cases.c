@@ -28,17 +28,21 @@ static Node *add_leaf(OpCase *c, Node *n, double least, double most) {
   return n;
 }
 
-/* An operand: a parameter where it can be one, otherwise a state. */
+/* An operand: a parameter where it can be one, otherwise a state. Positive
+ * numbers are told by the name as well. */
 static Node *operand(OpCase *c, const char *name, Type t, double least,
                      double most) {
   bool param = t.dtype == T_F32;
+  if (least > 0)
+    name = arena_printf(c->g->arena, "pos.%s", name);
   module_add_var(c->module, name, param ? VAR_WEIGHT : VAR_LAYER_STATE, t);
   Node *n = graph_leaf(c->g, param ? OP_PARAM : OP_STATE, name, t, false);
   return add_leaf(c, n, least, most);
 }
 
 static Node *any(OpCase *c, const char *name, Type t) {
-  return operand(c, name, t, t.dtype == T_U32 || t.dtype == T_I1 ? 0 : -2, t.dtype == T_I1 ? 1 : 2);
+  bool has_sign = t.dtype != T_U32 && t.dtype != T_I1;
+  return operand(c, name, t, has_sign ? -2 : 0, t.dtype == T_I1 ? 1 : 2);
 }
 
 /* -- leaves */
@@ -214,7 +218,8 @@ CASE(POW) {
   if (which >= 9)
     return NULL;
   double e = exponent[which];
-  Node *a = operand(c, "a", F(3, 5), floor(e) == e ? -2 : 0.3, floor(e) == e ? -0.4 : 3);
+  bool whole = floor(e) == e;
+  Node *a = operand(c, "a", F(3, 5), whole ? -2 : 0.3, whole ? -0.4 : 3);
   return graph_binary(c->g, OP_POW, a, graph_const(c->g, e, a->type));
 }
 
@@ -446,9 +451,10 @@ const double *case_leaf(Arena *a, const OpCase *c, Op op, const char *name) {
   int64_t count = type_count(&l->node->type);
   /* 61 is odd to all counts here but its multiples, so this is a shuffle */
   double *v = arena_alloc(a, (size_t)count * sizeof *v);
-  double shift = (double)(name[0] % 5 + 1) / 7; /* within a step of the grid */
+  int last = name[strlen(name) - 1];
+  double shift = (double)(last % 5 + 1) / 7; /* within a step of the grid */
   for (int64_t i = 0; i < count; i++) {
-    double at = ((double)((i * 61 + name[0]) % count) + shift) / (double)count;
+    double at = ((double)((i * 61 + last) % count) + shift) / (double)count;
     v[i] = l->least + (l->most - l->least) * at;
     if (!dtype_is_float(l->node->type.dtype))
       v[i] = floor(v[i] + 0.5);

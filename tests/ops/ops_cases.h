@@ -3,8 +3,9 @@
  * comparison of generated code with the interpreter all run on them.
  *
  * A case is a module with one function, `train`:
- *   operands  parameters (f32) and states (other types) a, b, c .., inputs
- *             x, .. and scalars, which case_leaf gives values
+ *   operands  parameters (f32) and states (other types) a, b, c .. (pos.a if
+ *             it must be positive), the input x and scalars; case_leaf gives
+ *             them values
  *   results   y, what the operation makes of them; where y is a float also
  *             loss = sum of y times the state w, and d.NAME, the derivative of
  *             loss by each float operand (OP_GRAD) */
