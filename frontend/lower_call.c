@@ -1,0 +1,301 @@
+/* Calls of definitions. A call makes a scope for the body, binds the arguments,
+ * by position and then by name, and asks for the body's last expression. Where
+ * the call stands in the user's file is what nodes and messages of the prelude's
+ * bodies are told to come from. */
+#include "frontend/lower.h"
+
+#include <string.h>
+
+/* -- the scope */
+
+static uint32_t call_path(const Scope *s, const Expr *call) {
+  return mix32(mix32(s->now.path, (uint32_t)call->call.ordinal),
+               (uint32_t)s->now.repeat);
+}
+
+/* Stages inside a loss, schedule .. belong to it. */
+static Instance *own_instance(Scope *s, const Call *c) {
+  if (c->own)
+    return c->own;
+  const Instance *parent = s->now.instance;
+  const char *name = c->def->ast->name.s;
+  if (parent && parent->name[0])
+    name = arena_printf(s->L->a, "%s.%s", parent->name, name);
+  return instance_new(s->L, name, c->def->ast->name.s,
+                      mix32(parent ? parent->hash : 0, call_path(s, c->at)));
+}
+
+Scope *scope_for_call(Scope *s, const Call *c) {
+  Lower *L = s->L;
+  Scope *inner = scope_new(L, c->def->file, c->def, s);
+  inner->home.instance = own_instance(s, c);
+  inner->home.path = call_path(s, c->at);
+  inner->now = inner->home;
+  inner->updates_apply = L->training;
+  if (!inner->home.instance->body)
+    inner->home.instance->body = inner;
+  if (s->file->prelude) {
+    inner->site = s->site;
+    inner->loc = s->loc;
+    inner->stage = s->stage;
+  } else {
+    inner->site = c->at->span;
+    inner->stage = inner->home.instance->label;
+    inner->loc = loc_of_span(L->a, c->at->span, inner->stage);
+  }
+  return inner;
+}
+
+/* -- arguments */
+
+static int param_index(const Definition *d, const char *name, int first) {
+  for (int i = first; i < d->n_params; i++)
+    if (!strcmp(d->params[i].name.s, name))
+      return i;
+  return -1;
+}
+
+static bool unknown_argument(const Call *c, const Arg *arg, int first) {
+  const Definition *d = c->def->ast;
+  Lower *L = c->args_scope->L;
+  Candidates near = {.arena = L->a};
+  for (int i = first; i < d->n_params; i++)
+    candidates_add(&near, d->params[i].name.s);
+  Diag *diag = fail(c->args_scope, "E0407", arg->name.span,
+                    "%s has no argument %s", d->name.s, arg->name.s);
+  help_nearest(diag, arg->name.s, &near);
+  return false;
+}
+
+/* The values of the parameters, as given; NULL where nothing is. */
+static bool take_args(const Call *c, int first, const Value **given) {
+  const Definition *d = c->def->ast;
+  const Expr *e = c->args;
+  bool good = true;
+  int at = first;
+  if (c->piped && at < d->n_params)
+    given[at++] = c->piped;
+  for (int i = 0; i < e->call.n_args; i++) {
+    const Arg *arg = &e->call.args[i];
+    int k = arg->name.s ? param_index(d, arg->name.s, first) : at++;
+    if (arg->name.s && k < 0) {
+      good = unknown_argument(c, arg, first);
+    } else if (k >= d->n_params) {
+      fail(c->args_scope, "E0410", arg->span,
+           "%s takes %d argument%s at most", d->name.s, d->n_params - first,
+           d->n_params - first == 1 ? "" : "s");
+      return false;
+    } else if (given[k]) {
+      fail(c->args_scope, "E0408", arg->span, "%s is given twice",
+           d->params[k].name.s);
+      good = false;
+    } else {
+      given[k] = eval(c->args_scope, arg->value);
+      good = good && given[k]->kind != V_POISON;
+    }
+  }
+  return good && !(c->piped && c->piped->kind == V_POISON);
+}
+
+static bool bind_one(Scope *inner, const Call *c, int i, const Value *v) {
+  const Definition *d = c->def->ast;
+  const Param *p = &d->params[i];
+  Slot *slot = scope_bind(inner, p->name, v ? v : &poison);
+  if (v)
+    return true;
+  if (!p->default_value) {
+    Diag *diag = fail(c->args_scope, "E0409", c->at->span,
+                      "%s wants an argument %s", d->name.s, p->name.s);
+    if (diag && i > 0 && c->args == c->at)
+      diag_help(diag, "write %s = ..", p->name.s);
+    return false;
+  }
+  slot->kind = SLOT_LAZY;
+  slot->expr = p->default_value;
+  slot->state = 0;
+  return true;
+}
+
+bool bind_args(Scope *inner, const Call *c, int first) {
+  const Definition *d = c->def->ast;
+  const Value **given =
+      arena_alloc(inner->L->a, (size_t)(d->n_params + 1) * sizeof *given);
+  if (c->piped && d->n_params <= first) {
+    fail(c->args_scope, "E0410", c->at->span, "%s takes no argument",
+         d->name.s);
+    return false;
+  }
+  if (!take_args(c, first, given))
+    return false;
+  bool good = true;
+  for (int i = first; i < d->n_params; i++)
+    good = bind_one(inner, c, i, given[i]) && good;
+  for (int i = first; good && i < d->n_params; i++) {
+    if (!given[i] || !d->params[i].shape)
+      continue;
+    Slot *slot = scope_slot(inner, d->params[i].name.s);
+    slot->value = match_shape(inner, c, i, given[i]);
+    good = slot->value->kind != V_POISON;
+  }
+  return good;
+}
+
+/* -- the call */
+
+static bool may_call(Scope *s, const Call *c) {
+  Lower *L = s->L;
+  const char *name = c->def->ast->name.s;
+  if (s->depth >= MAX_CALL_DEPTH) {
+    fail(s, "E0602", c->at->span,
+         "definitions call each other more than %d deep: %s", MAX_CALL_DEPTH,
+         name);
+    return false;
+  }
+  if (L->calls >= MAX_CALLS) {
+    fail(s, "E0602", c->at->span, "more than %d calls, the last one of %s",
+         MAX_CALLS, name);
+    return false;
+  }
+  L->calls++;
+  return true;
+}
+
+/* When training, the states of a layer get their new values. */
+static void update_states(Scope *inner) {
+  for (int i = 0; i < inner->n_updates; i++) {
+    Update *u = &inner->update[i];
+    bool last = true;
+    for (int k = i + 1; k < inner->n_updates; k++)
+      last = last && inner->update[k].slot != u->slot;
+    if (!last)
+      continue;
+    const Value *v = force_update(inner, u);
+    OwnParam *p = declared_state(inner, u->slot->stmt, u->slot->at);
+    if (p && v->kind != V_POISON)
+      update_state(inner, p, v, u->stmt->span);
+  }
+}
+
+const Value *call_def(Scope *s, const Call *c) {
+  Lower *L = s->L;
+  if (!may_call(s, c))
+    return &poison;
+  Scope *inner = scope_for_call(s, c);
+  if (!bind_args(inner, c, 0))
+    return &poison;
+  scope_declare(inner);
+  const Value *v = scope_value(inner);
+  if (L->training)
+    update_states(inner);
+  if (s->file->prelude)
+    return v;
+  return value_from(L, v, c->at->span, c->def->ast->name.s);
+}
+
+/* A penalty of a set is the sum over its members. */
+static const Value *call_penalty(Scope *s, const Def *def, const Expr *call,
+                                 const Value *piped) {
+  Lower *L = s->L;
+  Call c = {def, call, call, s, piped, NULL};
+  const Value *set = piped;
+  Expr *rest = arena_alloc(L->a, sizeof *rest);
+  *rest = *call;
+  if (!set && call->call.n_args && !call->call.args[0].name.s) {
+    set = eval(s, call->call.args[0].value);
+    rest->call.args++;
+    rest->call.n_args--;
+  }
+  if (!set)
+    return call_def(s, &c);
+  c.args = rest;
+  c.piped = set;
+  if (set->kind != V_STAGE && set->kind != V_SET)
+    return call_def(s, &c);
+  if (set->kind == V_STAGE)
+    set = set_of_stage(L, set->stage);
+  if (set->n == 0) {
+    fail(s, "E0415", call->span, "%s reaches no parameter", def->ast->name.s);
+    return &poison;
+  }
+  const Value *sum = NULL;
+  for (int i = 0; i < set->n; i++) {
+    c.piped = value_set(L, 1, &set->param[i]);
+    const Value *v = call_def(s, &c);
+    sum = sum ? elementwise(s, call->span, OP_ADD, 2, (const Value *[]){sum, v})
+              : v;
+  }
+  return sum;
+}
+
+static const Value *call_found(Scope *s, const Def *def, const Expr *call,
+                               const Value *piped) {
+  switch (def->ast->kind) {
+  case DEF_LAYER:
+    return call_layer(s, def, call, piped);
+  case DEF_NET:
+    return call_instance(s, net_instance(s->L, def), call, piped);
+  case DEF_PENALTY:
+    return call_penalty(s, def, call, piped);
+  case DEF_LOSS:
+  case DEF_INIT:
+  case DEF_SCHEDULE:
+    return call_def(s, &(Call){def, call, call, s, piped, NULL});
+  case DEF_OPTIMIZER:
+  case DEF_COUNT:
+    break;
+  }
+  fail(s, "E0207", call->span,
+       "%s is an optimizer and stands only in `optimizer = ..` of train",
+       def->ast->name.s);
+  return &poison;
+}
+
+static const Value *unknown_call(Scope *s, const Expr *call,
+                                 const Value *piped) {
+  Lower *L = s->L;
+  const char *name = call->call.callee->name;
+  Span at = call->call.callee->span;
+  if (!strcmp(name, "prox")) {
+    fail(s, "E0207", at, "prox stands in `penalty` of train, as a term by "
+         "itself: prox(0.1 * l1(weights))");
+    return &poison;
+  }
+  if (scope_slot(s, name)) {
+    fail(s, "E0207", at, "%s is a value and cannot be called", name);
+    return &poison;
+  }
+  Candidates c = {.arena = L->a};
+  def_candidates(L, s->file, &c);
+  stage_candidates(s, &c);
+  prim_candidates(&c);
+  Diag *diag = fail(s, "E0203", at, "unknown %s %s",
+                    call->call.bare || piped ? "layer" : "function", name);
+  help_nearest(diag, name, &c);
+  return &poison;
+}
+
+const Value *eval_call(Scope *s, const Expr *call, const Value *piped) {
+  Lower *L = s->L;
+  const Expr *callee = call->call.callee;
+  if (callee->kind != EXPR_NAME) {
+    const Value *v = eval(s, callee);
+    if (v->kind == V_STAGE)
+      return call_instance(s, v->stage, call, piped);
+    if (v->kind != V_POISON)
+      fail(s, "E0207", callee->span, "this is no stage and cannot be called");
+    return &poison;
+  }
+  Slot *slot = scope_slot(s, callee->name);
+  if (slot && slot->kind == SLOT_VALUE && slot->value->kind == V_STAGE)
+    return call_instance(s, slot->value->stage, call, piped);
+  Instance *stage = find_stage(s, callee->name);
+  if (stage && stage->call != call)
+    return call_instance(s, stage, call, piped);
+  const Def *def = find_any_def(L, s->file, s->prefer, callee->name);
+  if (def)
+    return call_found(s, def, call, piped);
+  const Prim *prim = find_prim(callee->name);
+  if (prim)
+    return call_prim(s, prim, call, piped);
+  return unknown_call(s, call, piped);
+}

@@ -1,0 +1,105 @@
+/* Values against the shapes in a definition's header. A name in a shape that
+ * nothing has bound yet is bound; everything else must agree. `..` stands for
+ * any axes. */
+#include "frontend/lower.h"
+
+#include <string.h>
+
+typedef struct Match {
+  Scope *inner;
+  const Call *call;
+  int index; /* of the parameter */
+  const Value *value;
+} Match;
+
+/* "linear expects [n], but its input is [16, 5, 5]"; `with`: "" or what a name
+ * of the shape was bound to. */
+static bool mismatch(const Match *m, const char *with) {
+  const Scope *s = m->call->args_scope;
+  Lower *L = s->L;
+  const Definition *d = m->call->def->ast;
+  const Param *p = &d->params[m->index];
+  bool input = m->index == 0 && (d->kind == DEF_LAYER || d->kind == DEF_NET);
+  Diag *diag = fail(s, "E0302", m->call->at->span,
+                    "%s expects %s%s, but its %s is %s", d->name.s,
+                    span_text(L, p->shape->span), with,
+                    input ? "input" : p->name.s, value_text(L, m->value));
+  note_origin(L, diag, m->value);
+  const Shape *shape = p->shape;
+  if (diag && input && !shape->is_class && shape->n == 1 &&
+      shape->dim[0]->kind == EXPR_NAME && m->value->kind == V_TENSOR &&
+      sample_rank(m->value) > 1)
+    diag_help(diag, "flatten it first: -> flatten -> %s",
+              span_text(L, m->call->at->span));
+  return false;
+}
+
+static bool match_dim(const Match *m, const Expr *dim, int64_t size) {
+  Scope *inner = m->inner;
+  Lower *L = inner->L;
+  if (dim->kind == EXPR_NAME && !scope_slot(inner, dim->name) &&
+      !const_value(inner, inner->file, dim->name)) {
+    scope_bind(inner, (Name){dim->name, dim->span},
+               value_number(L, (double)size));
+    return true;
+  }
+  const Value *v = eval(inner, dim);
+  double wanted;
+  if (!need_number(inner, dim->span, v, "a size in a shape", &wanted))
+    return false;
+  if (wanted == (double)size)
+    return true;
+  return mismatch(m, dim->kind == EXPR_NUMBER
+                         ? ""
+                         : arena_printf(L->a, " with %s = %s",
+                                        span_text(L, dim->span),
+                                        value_text(L, v)));
+}
+
+static bool match_dims(const Match *m, const Shape *shape) {
+  int rest = -1, rank = sample_rank(m->value);
+  for (int i = 0; i < shape->n; i++)
+    if (shape->dim[i]->kind == EXPR_REST)
+      rest = i;
+  if (rest < 0 ? rank != shape->n : rank < shape->n - 1)
+    return mismatch(m, "");
+  const int64_t *dim = sample_dims(m->value);
+  for (int i = 0; i < shape->n; i++) {
+    if (i == rest)
+      continue;
+    int k = rest < 0 || i < rest ? i : rank - shape->n + i;
+    if (!match_dim(m, shape->dim[i], dim[k]))
+      return false;
+  }
+  return true;
+}
+
+const Value *match_shape(Scope *inner, const Call *c, int i, const Value *v) {
+  Lower *L = inner->L;
+  const Shape *shape = c->def->ast->params[i].shape;
+  Match m = {inner, c, i, v};
+  if (v->kind == V_NUMBER && !shape->is_class && shape->n == 0)
+    return v;
+  if (v->kind == V_LIST)
+    v = list_tensor(c->args_scope, c->at->span, v);
+  if (v->kind == V_STAGE)
+    v = set_of_stage(L, v->stage);
+  if (v->kind == V_SET && v->n != 1) {
+    mismatch(&m, "");
+    return &poison;
+  }
+  if (v->kind == V_NUMBER || v->kind == V_STRING) {
+    mismatch(&m, "");
+    return &poison;
+  }
+  const Value *t = need_tensor(c->args_scope, c->at->span, v, "this");
+  if (!t)
+    return &poison;
+  m.value = t;
+  if (shape->is_class) {
+    bool good = t->classes ? match_dim(&m, shape->dim[0], t->classes)
+                           : mismatch(&m, "");
+    return good ? t : &poison;
+  }
+  return match_dims(&m, shape) ? t : &poison;
+}

@@ -1,0 +1,268 @@
+/* Gradients and what is done with them: clipping by the global norm, then the
+ * optimiser's body once for each parameter, then the rules of proximal penalties.
+ * An optimiser is a definition whose first two parameters are the weight and its
+ * gradient; it sets the weight with `<-`. A state has the weight's shape, or is
+ * one number (`state t: [] = 0`), which all weights share. */
+#include "frontend/lower.h"
+
+#include <string.h>
+
+typedef struct Updates {
+  Scope *s; /* the train section */
+  const Def *def;
+  const Expr *call;
+  Node *lr;
+  Names shared; /* the new value of states that are one number, of Node */
+} Updates;
+
+/* -- states */
+
+static const char *state_name(Scope *s, const char *name, bool shared) {
+  return shared ? arena_printf(s->L->a, "optimizer.%s", name)
+                : arena_printf(s->L->a, "optimizer.%s.%s", name,
+                               s->updating->name);
+}
+
+static bool is_shared(const Slot *slot) {
+  return slot->stmt->shape && slot->stmt->shape->n == 0;
+}
+
+static Type state_type(const Scope *s, const Slot *slot) {
+  return is_shared(slot) ? type_scalar(T_F64) : s->updating->type;
+}
+
+const Value *optimizer_state(Scope *s, Slot *slot, const char *name) {
+  Lower *L = s->L;
+  const Shape *shape = slot->stmt->shape;
+  if (shape && shape->n > 0) {
+    fail(s, "E0302", shape->span, "a state of an optimizer has the parameter's "
+         "shape (state %s = ..) or is one number (state %s: [] = ..)", name,
+         name);
+    return &poison;
+  }
+  const char *full = state_name(s, name, is_shared(slot));
+  Type type = state_type(s, slot);
+  if (!module_find_var(L->m, full)) {
+    module_add_var(L->m, full, VAR_OPTIMIZER_STATE, type);
+    uint32_t place = mix32(s->updating->place, (uint32_t)slot->at + 0x6f707469);
+    Node *n = initial_value(s, slot->stmt->value, type, place);
+    if (!n)
+      return &poison;
+    graph_output(L->init, OUT_UPDATE_STATE, full, n);
+  }
+  return value_node(L, graph_leaf(L->g, OP_STATE, full, type, false), false);
+}
+
+/* -- one parameter */
+
+/* The new value of a slot after the body's last line, or NULL: no update. */
+static const Update *last_update(const Scope *s, const Slot *slot) {
+  for (int i = s->n_updates - 1; i >= 0; i--)
+    if (s->update[i].slot == slot)
+      return &s->update[i];
+  return NULL;
+}
+
+static void write_state(Updates *u, Scope *s, Update *update) {
+  Lower *L = s->L;
+  const char *name = update->stmt->name.s;
+  const Slot *slot = update->slot;
+  const Value *v = force_update(s, update);
+  Type type = state_type(s, slot);
+  if (v->kind == V_POISON)
+    return;
+  set_loc(s, update->stmt->span);
+  Node *n = fit_node(s, update->stmt->span, v, &type, "the new value");
+  if (!n)
+    return;
+  Node *before = is_shared(slot) ? names_add(&u->shared, name, n) : NULL;
+  if (!before)
+    graph_output(L->g, OUT_UPDATE_STATE, state_name(s, name, is_shared(slot)),
+                 n);
+  else if (before != n)
+    fail(s, "E0414", update->stmt->span, "%s is one number for all parameters, "
+         "but its new value depends on the parameter", name);
+}
+
+/* States that somebody read; evaluating one may read another. */
+static void write_states(Updates *u, Scope *s) {
+  bool *done = arena_alloc(s->L->a, (size_t)s->n_updates + 1);
+  for (bool more = true; more;) {
+    more = false;
+    for (int i = 0; i < s->n_updates; i++) {
+      Update *update = &s->update[i];
+      if (done[i] || update->slot->kind != SLOT_STATE || !update->slot->read ||
+          last_update(s, update->slot) != update)
+        continue;
+      done[i] = more = true;
+      write_state(u, s, update);
+    }
+  }
+}
+
+static Scope *optimizer_scope(Updates *u, ParamInfo *p, Node *g) {
+  Lower *L = u->s->L;
+  const Definition *d = u->def->ast;
+  Call c = {u->def, u->call, u->call, u->s, NULL, L->root};
+  Scope *s = scope_for_call(u->s, &c);
+  s->stage = d->name.s;
+  s->loc = loc_of_span(L->a, u->call->span, s->stage);
+  s->updating = p;
+  s->updates_apply = true;
+  scope_bind(s, d->params[0].name, value_node(L, param_node(L, p), false));
+  scope_bind(s, d->params[1].name, value_node(L, g, false));
+  if (!bind_args(s, &c, 2))
+    return NULL;
+  scope_declare(s);
+  return s;
+}
+
+/* The learning rate, for the log: the argument `lr`, 0 if there is none. */
+static Node *learning_rate(Scope *s) {
+  Lower *L = s->L;
+  Slot *slot = scope_slot(s, "lr");
+  const Value *v = slot ? force_slot(s, slot, "lr", slot->span) : NULL;
+  Type type = type_scalar(T_F64);
+  if (!v)
+    return graph_const(L->g, 0, type);
+  if (v->kind == V_POISON)
+    return NULL;
+  set_loc(s, s->site);
+  return fit_node(s, s->site, v, &type, "the learning rate");
+}
+
+static bool update_param(Updates *u, ParamInfo *p, Node *g) {
+  Lower *L = u->s->L;
+  Scope *s = optimizer_scope(u, p, g);
+  if (!s)
+    return false;
+  Slot *w = scope_slot(s, u->def->ast->params[0].name.s);
+  Update *last = (Update *)last_update(s, w);
+  if (!last) {
+    fail(u->s, "E0414", u->def->ast->name.span,
+         "%s never updates its parameter: it lacks a line %s <- ..",
+         u->def->ast->name.s, u->def->ast->params[0].name.s);
+    return false;
+  }
+  if (!u->lr)
+    u->lr = learning_rate(s);
+  const Value *v = force_update(s, last);
+  if (v->kind == V_POISON || !u->lr)
+    return false;
+  v = apply_prox(u->s, p, v, u->lr);
+  set_loc(s, last->stmt->span);
+  Node *n = fit_node(s, last->stmt->span, v, &p->type, "the new parameter");
+  if (!n)
+    return false;
+  graph_output(L->g, OUT_UPDATE_PARAM, p->name, n);
+  write_states(u, s);
+  return true;
+}
+
+/* -- clipping: g * min(1, c / (norm + 1e-6)), the norm of all gradients */
+
+static bool clip_gradients(Scope *s, const Expr *clip, int n, Node **g) {
+  Lower *L = s->L;
+  Type one = type_scalar(T_F32);
+  const Value *v = eval(s, clip);
+  if (v->kind == V_POISON)
+    return false;
+  if (v->kind == V_NUMBER && !(v->number > 0)) {
+    fail(s, "E0406", clip->span, "clip wants a norm above 0");
+    return false;
+  }
+  set_loc(s, clip->span);
+  Node *limit = fit_node(s, clip->span, v, &one, "clip");
+  if (!limit)
+    return false;
+  Node *sum = NULL;
+  for (int i = 0; i < n; i++) {
+    int axes[MAX_RANK];
+    for (int k = 0; k < MAX_RANK; k++)
+      axes[k] = k;
+    Node *square = graph_binary(L->g, OP_MUL, g[i], g[i]);
+    if (square->type.rank)
+      square = graph_reduce(L->g, OP_SUM, square, square->type.rank, axes);
+    sum = sum ? graph_binary(L->g, OP_ADD, sum, square) : square;
+  }
+  Node *norm = graph_unary(L->g, OP_SQRT, sum);
+  norm = graph_binary(L->g, OP_ADD, norm, graph_const(L->g, 1e-6, one));
+  Node *factor = graph_binary(L->g, OP_MIN, graph_const(L->g, 1, one),
+                              graph_binary(L->g, OP_DIV, limit, norm));
+  for (int i = 0; i < n; i++)
+    g[i] = graph_binary(L->g, OP_MUL, g[i],
+                        graph_fill_like(L->g, factor, g[i]));
+  return true;
+}
+
+/* -- all of them */
+
+static const Def *find_optimizer(Scope *s, const Expr *e) {
+  Lower *L = s->L;
+  bool call = e->kind == EXPR_CALL && e->call.callee->kind == EXPR_NAME;
+  const char *name = call                   ? e->call.callee->name
+                     : e->kind == EXPR_NAME ? e->name
+                                            : NULL;
+  const Def *def = name ? find_def(L, s->file, DEF_OPTIMIZER, name) : NULL;
+  if (!call || !name) {
+    Diag *diag = fail(s, "E0406", e->span, "optimizer wants a call");
+    if (diag)
+      diag_help(diag, "write %s(lr = 0.01)", def ? name : "sgd");
+    return NULL;
+  }
+  if (!def) {
+    Candidates near = {.arena = L->a};
+    candidates_add_names(&near, &L->prelude->defs[DEF_OPTIMIZER]);
+    candidates_add_names(&near, &s->file->defs[DEF_OPTIMIZER]);
+    Diag *diag = fail(s, "E0203", e->call.callee->span, "unknown optimizer %s",
+                      name);
+    help_nearest(diag, name, &near);
+  } else if (def->ast->n_params < 2) {
+    fail(s, "E0414", def->ast->name.span, "an optimizer's first two parameters "
+         "are the weight and its gradient");
+    return NULL;
+  }
+  return def;
+}
+
+static bool is_frozen(const Value *frozen, const ParamInfo *p) {
+  for (int i = 0; frozen && i < frozen->n; i++)
+    if (frozen->param[i] == p)
+      return true;
+  return false;
+}
+
+Node *lower_updates(Scope *s, const Expr *optimizer, Node *objective,
+                    const Expr *clip, const Expr *freeze) {
+  Lower *L = s->L;
+  Updates u = {.s = s, .call = optimizer};
+  size_t size = (size_t)L->n_params + 1;
+  ParamInfo **param = arena_alloc(L->a, size * sizeof *param);
+  Node **g = arena_alloc(L->a, size * sizeof *g);
+  const Value *frozen = NULL;
+  if (freeze && !(frozen = need_set(s, freeze->span, eval(s, freeze), "what "
+                                    "freeze names")))
+    return NULL;
+  if (!(u.def = find_optimizer(s, optimizer)))
+    return NULL;
+  names_init(&u.shared, L->a);
+  int all = params_reached(L, objective, param), n = 0;
+  for (int i = 0; i < all; i++)
+    if (!is_frozen(frozen, param[i]))
+      param[n++] = param[i];
+  if (n == 0) {
+    fail(s, "E0414", optimizer->span, "there is no parameter to train: the "
+         "loss reaches none");
+    return NULL;
+  }
+  set_loc(s, optimizer->span);
+  for (int i = 0; i < n; i++)
+    g[i] = graph_grad(L->g, objective, param_node(L, param[i]));
+  if (clip && !clip_gradients(s, clip, n, g))
+    return NULL;
+  s->prefer = DEF_SCHEDULE;
+  bool good = true;
+  for (int i = 0; i < n && good; i++)
+    good = update_param(&u, param[i], g[i]);
+  return good ? u.lr : NULL;
+}
