@@ -286,8 +286,9 @@ void print_module(Text *t, const Module *m);
 void print_graph(Text *t, const Graph *g);
 void print_graph_dot(Text *t, const Graph *g); /* for graphviz */
 /* A name, in quotes where it has characters that the text form could not do
- * without; and ` : TYPE  @ LOCATIONS`, as every line ends. */
+ * without; `  @ LOCATIONS`; and ` : TYPE  @ LOCATIONS`, as every line ends. */
 void text_add_name(Text *t, const char *name);
+void text_add_locs(Text *t, int n_locs, const Loc *locs);
 void text_add_ending(Text *t, const Type *type, int n_locs, const Loc *locs);
 /* The characters of a name without quotes. */
 bool is_name_char(char c);

@@ -47,6 +47,8 @@ typedef enum KOp {
   K_REDUCE,  /* op: OP_SUM, OP_RMAX, OP_ARGMAX; in[0] body value; over all
                 reduced dimensions */
 } KOp;
+/* load, store ..; NULL for the last two, which go by their `op`. */
+extern const char *const kop_text[];
 
 typedef struct Instr {
   KOp kop;
@@ -120,6 +122,9 @@ int kfunc_add_buffer(Arena *a, KFunc *f, Buffer b);
 void kfunc_add_kernel(Arena *a, KFunc *f, Kernel *k);
 KFunc *kmodule_find(const KModule *m, const char *name);
 static inline int kernel_dims(const Kernel *k) { return k->n_par + k->n_red; }
+static inline bool kernel_is_scheduled(const Kernel *k) {
+  return k->schedule.pieces > 0;
+}
 bool affine_equal(const Affine *a, const Affine *b, int dims);
 /* A bit for each dimension on which an instruction's value depends. */
 void kernel_depends(const Kernel *k, uint32_t *depends);
@@ -131,7 +136,14 @@ int instr_operands(const Instr *i);
 /* kernel_print.c, kernel_read.c: the text form of both of the last stages. */
 void print_kmodule(Text *t, const KModule *m);
 KModule *read_kmodule(Arena *a, Diags *d, const Source *source);
-/* kernel_verify.c: NULL, or the first violation. */
+/* kernel_verify.c, kernel_verify_plan.c: NULL, or the first violation. */
 const char *verify_kmodule(Arena *a, const KModule *m);
+/* The same, and where: what does not apply is -1. */
+typedef struct KViolation {
+  const char *text; /* NULL: there is none */
+  int var, func, buffer, result, kernel, instr;
+  bool schedule; /* the kernel's schedule, not its header */
+} KViolation;
+KViolation verify_find_kernels(Arena *a, const KModule *m);
 
 #endif

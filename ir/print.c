@@ -37,6 +37,10 @@ void text_add_name(Text *t, const char *name) {
 void text_add_ending(Text *t, const Type *type, int n_locs, const Loc *locs) {
   text_add(t, " : ");
   text_add_type(t, type);
+  text_add_locs(t, n_locs, locs);
+}
+
+void text_add_locs(Text *t, int n_locs, const Loc *locs) {
   for (int i = 0; i < n_locs; i++) {
     text_add(t, i ? ", " : "  @ ");
     text_add_name(t, locs[i].file);
