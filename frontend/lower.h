@@ -349,6 +349,7 @@ Node *to_node(Lower *L, const Value *v, DType t, bool sample, int rank,
               const int64_t *dim);
 Node *cast_to(Lower *L, Node *n, DType t);
 Node *permute_to(Lower *L, Node *n, const int *axes);
+Node *reshape_to(Lower *L, Node *n, int rank, const int64_t *dim);
 /* Rows of this batch that are real: i1[B]. */
 Node *real_rows(Lower *L);
 /* select(real, v, value) for a node whose axis 0 is the batch. */

@@ -33,6 +33,16 @@ Node *permute_to(Lower *L, Node *n, const int *axes) {
   return n;
 }
 
+/* Reshapes; back to the shape of before is no node, and two are one. */
+Node *reshape_to(Lower *L, Node *n, int rank, const int64_t *dim) {
+  if (n->op == OP_RESHAPE)
+    n = n->in[0];
+  if (n->type.rank == rank &&
+      !memcmp(n->type.dim, dim, (size_t)rank * sizeof *dim))
+    return n;
+  return graph_reshape(L->g, n, rank, dim);
+}
+
 Node *scalar_leaf(Lower *L, const char *name) {
   return graph_leaf(L->g, OP_SCALAR, name, type_scalar(T_F64), false);
 }
@@ -175,7 +185,7 @@ static Node *broadcast_node(Lower *L, Node *n, bool n_sample, bool sample,
     }
   }
   if (kept < n->type.rank)
-    n = graph_reshape(L->g, n, kept, small);
+    n = reshape_to(L, n, kept, small);
   if (kept == rank)
     return n;
   return graph_broadcast(L->g, n, rank, dim, axes);

@@ -93,7 +93,7 @@ static const Value *reduce(PrimCall *c, Op op, Node *n, const Value *x,
         if (i >= x->sample || sample)
           dim[rank++] = gone ? 1 : n->type.dim[i];
       }
-      r = graph_reshape(L->g, r, rank, dim);
+      r = reshape_to(L, r, rank, dim);
     }
     n = r;
   }

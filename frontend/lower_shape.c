@@ -91,7 +91,7 @@ const Value *prim_reshape(PrimCall *c) {
   if (rank == x->node->type.rank &&
       !memcmp(all, x->node->type.dim, (size_t)rank * sizeof *all))
     return x;
-  return value_node(L, graph_reshape(L->g, x->node, rank, all), x->sample);
+  return value_node(L, reshape_to(L, x->node, rank, all), x->sample);
 }
 
 /* -- permute, slice, concat */
