@@ -89,6 +89,8 @@ static void read_numbers(Lower *L, Setup *t) {
       need_whole(s, e->span, eval(s, e), keys[whole[i].key].name, whole[i].low,
                  whole[i].high, whole[i].out);
   }
+  if (L->options->batch > 0)
+    p->batch = L->options->batch;
   p->seed = (uint64_t)seed;
   const Expr *e = key_expr(t, KEY_SHUFFLE);
   if (e)
