@@ -404,9 +404,10 @@ Module *pass_grad(Arena *a, const Module *m, Diags *d) {
   Module *out = module_rebuild(a, m, expand, &t);
   if (t.missing.n == 0)
     return out;
-  diag_error(d, "E0801", (Span){0},
-             "the objective has no derivative with respect to %s: it depends "
-             "on them through comparisons or indices alone",
-             t.missing.s);
+  Diag *diag = diag_error(d, "E0801", (Span){0},
+                          "the objective has no derivative with respect to %s",
+                          t.missing.s);
+  diag_help(diag, "it depends on them through comparisons, argmax or indices "
+                  "alone");
   return NULL;
 }
