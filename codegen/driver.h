@@ -4,6 +4,7 @@
  *   driver.c          main, and the table of commands
  *   driver_options.c  the table of options, their parsing and help
  *   driver_compile.c  the pipeline, from a file to planned kernels
+ *   driver_target.c   the processor to generate for
  *   driver_program.c  the tables that the runtime reads
  *   driver_run.c      run, test
  *   driver_bench.c    bench
@@ -94,8 +95,6 @@ typedef struct Compile {
  * on stderr. compile_free follows, whatever comes back. */
 Status compile(Compile *c, const Options *o, Point last);
 void compile_free(Compile *c);
-/* The target of the options; false: it was told what is wrong. */
-bool compile_target(Compile *c);
 /* Prints the diagnostics as the options want them; returns STATUS_MISTAKE if
  * there are errors. */
 Status tell_diags(const Diags *d, const Options *o);
@@ -104,6 +103,12 @@ double now_ms(void);
 void tell_time(const Options *o, const char *what, double start);
 /* "ast", "ir", the passes, "llvm", "asm". */
 const char *point_name(Point at);
+
+/* driver_target.c: the target of the options; false: it was told what is
+ * wrong. */
+bool compile_target(Compile *c);
+/* Before code for the processor of --cpu runs on this one. */
+void target_guard(const Options *o);
 
 /* driver_program.c: the NetProgram of a compiled file, in c's arena; its
  * functions are NULL. */
@@ -116,8 +121,10 @@ NetData program_data(Arena *a, const DataSpec *spec);
 /* The name under which to write until all is done; its file is there, empty.
  * NULL: the target cannot be written. */
 char *output_begin(Arena *a, const Options *o, const char *path);
-/* Gives the file its name, or if `status` is not STATUS_DONE removes it. */
-Status output_end(const char *temporary, const char *path, Status status);
+/* Gives the file its name and what the umask leaves of `mode`; or removes it if
+ * `status` is not STATUS_DONE. */
+Status output_end(const char *temporary, const char *path, unsigned mode,
+                  Status status);
 /* Writes over a file that is there. */
 Status put_file(const char *path, Bytes b);
 Status write_file(Arena *a, const Options *o, const char *path, Bytes b);

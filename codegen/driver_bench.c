@@ -80,6 +80,7 @@ static void time_function(const Bench *b, const char *name,
 /* The functions' own compilation is part of what compiling took since start. */
 static Status bench(Bench *b, double start) {
   NetFunction *train = &b->p->train, *evaluate = &b->p->evaluate;
+  target_guard(b->o);
   b->p->init_fn.run = jit_find(b->jit, "init");
   train->run = jit_find(b->jit, "train");
   double compiled = now_ms() - start;
@@ -93,7 +94,7 @@ static Status bench(Bench *b, double start) {
   memset(b->memory, 0, size);
   b->pool = net_pool_new((int)b->o->threads);
   if (train->run) time_function(b, "train", train);
-  printf("%-9s %8.0f us\n", "compile", compiled);
+  printf("%-9s %8.0f us\n", "compile", compiled * 1e3);
   if (evaluate->run) time_function(b, "evaluate", evaluate);
   net_pool_free(b->pool);
   free(b->memory);

@@ -101,14 +101,6 @@ static bool front_end(Compile *c, Point last) {
   return c->program;
 }
 
-bool compile_target(Compile *c) {
-  const char *error = NULL;
-  if (!c->target)
-    c->target = target_new(c->arena, c->o->cpu, (int)c->o->level, &error);
-  if (!c->target) usage_error("%s", error);
-  return c->target;
-}
-
 /* Graphs to planned kernels. */
 static bool run_passes(Compile *c, Point last) {
   PassRun run = {.arena = c->arena,

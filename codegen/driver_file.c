@@ -36,7 +36,11 @@ char *output_begin(Arena *a, const Options *o, const char *path) {
   return temporary;
 }
 
-Status output_end(const char *temporary, const char *path, Status status) {
+Status output_end(const char *temporary, const char *path, unsigned mode,
+                  Status status) {
+  mode_t mask = umask(0);
+  umask(mask);
+  if (!status) chmod(temporary, mode & ~mask);
   if (!status && rename(temporary, path) != 0) status = cannot_write(path);
   if (status) unlink(temporary);
   return status;
@@ -50,19 +54,11 @@ Status put_file(const char *path, Bytes b) {
   return resource_error("%s: cannot be written: %s", path, strerror(errno));
 }
 
-/* What the umask of this process leaves of `mode`. */
-static mode_t masked(mode_t mode) {
-  mode_t mask = umask(0);
-  umask(mask);
-  return mode & ~mask;
-}
-
 Status write_file(Arena *a, const Options *o, const char *path, Bytes b) {
   char *temporary = output_begin(a, o, path);
   if (!temporary) return STATUS_MISTAKE;
   Status s = put_file(temporary, b);
-  if (!s) chmod(temporary, masked(0666));
-  return output_end(temporary, path, s);
+  return output_end(temporary, path, 0666, s);
 }
 
 Status flush_output(void) {

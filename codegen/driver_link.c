@@ -7,7 +7,6 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -119,13 +118,6 @@ static Status link_to(Arena *a, const Options *o, const char *object,
   return run_tool(&args, LINKER_NEEDS);
 }
 
-/* What the linker would give a new file, whatever file it found. */
-static void make_executable(const char *path) {
-  mode_t mask = umask(0);
-  umask(mask);
-  chmod(path, 0777 & ~mask);
-}
-
 Status link_program(Arena *a, const Options *o, Bytes object, const char *name,
                     const char *path) {
   Work w;
@@ -138,8 +130,7 @@ Status link_program(Arena *a, const Options *o, Bytes object, const char *name,
     s = link_to(a, o, w.object, runtime, temporary);
     work_end(&w);
   }
-  if (!s) make_executable(temporary);
-  return output_end(temporary, path, s);
+  return output_end(temporary, path, 0777, s);
 }
 
 /* --- archives ------------------------------------------------------------- */
@@ -182,5 +173,5 @@ Status archive_program(Arena *a, const Options *o, Bytes object,
     if (!s) s = archive(a, "qcsD", temporary, w.object);
     work_end(&w);
   }
-  return output_end(temporary, path, s);
+  return output_end(temporary, path, 0666, s);
 }

@@ -80,6 +80,13 @@ static const Node *find_grad(const Module *m) {
   return NULL;
 }
 
+static bool all_scheduled(const KModule *m) {
+  for (int f = 0; f < m->n_funcs; f++)
+    for (int k = 0; k < m->func[f]->n_kernels; k++)
+      if (!kernel_is_scheduled(m->func[f]->kernel[k])) return false;
+  return true;
+}
+
 /* What the pass would get, were it run on this. */
 static Status check_input(const Options *o, PassId pass, const Stage *s) {
   const PassInfo *info = &pass_info[pass];
@@ -90,6 +97,8 @@ static Status check_input(const Options *o, PassId pass, const Stage *s) {
   if (info->to_kernels && s->module && find_grad(s->module))
     return usage_error("the pass %s needs derivatives expanded: run grad first",
                        info->name);
+  if (pass == PASS_PLAN && !all_scheduled(s->kernels))
+    return usage_error("the pass plan needs schedules: run schedule first");
   return STATUS_DONE;
 }
 

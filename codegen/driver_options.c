@@ -247,7 +247,7 @@ static bool store(Line *l, const Option *row, const char *text) {
   case POINT: return store_choice(l, row, text);
   case TEXT:
     if (!*text) {
-      usage_error("%s needs a %s that is not empty", row->name, row->value);
+      usage_error("%s needs %s, not an empty text", row->name, row->value);
       return false;
     }
     *(const char **)(void *)field = text;

@@ -18,6 +18,7 @@ static Status work(Compile *c, Work *what) {
   double start = now_ms();
   Jit *jit = jit_new(c->arena, c->target, c->stage.kernels, &error);
   if (!jit) return resource_error("cannot compile in memory: %s", error);
+  target_guard(c->o);
   bind_for(p, jit, c->o->command);
   tell_time(c->o, "codegen", start);
   Status status = (Status)what(p, &c->o->run);
