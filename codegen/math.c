@@ -127,14 +127,6 @@ static LLVMValueRef transcendental(const Build *b, DType t, LLVMValueRef x,
   return t == T_F32 ? own(b, x) : build_libm(b, libm, 1, &x);
 }
 
-static LLVMValueRef sign_of(const Build *b, LLVMValueRef x) {
-  LLVMValueRef zero = num(b, x, 0), r = x;
-  r = build_select(b, LLVMBuildFCmp(b->b, LLVMRealOGT, x, zero, ""),
-                   num(b, x, 1), r);
-  return build_select(b, LLVMBuildFCmp(b->b, LLVMRealOLT, x, zero, ""),
-                      num(b, x, -1), r);
-}
-
 static bool is_number(LLVMValueRef v) {
   return LLVMIsConstant(v) && !LLVMIsUndef(v);
 }
@@ -173,6 +165,13 @@ static LLVMValueRef compare(const Build *b, Op op, DType t, LLVMValueRef x,
                        : op == OP_EQ ? LLVMIntEQ
                                      : LLVMIntNE;
   return LLVMBuildICmp(b->b, p, x, y, "");
+}
+
+/* -1, 0, 1; NaN stays. */
+static LLVMValueRef sign_of(const Build *b, DType t, LLVMValueRef x) {
+  LLVMValueRef zero = num(b, x, 0);
+  LLVMValueRef r = build_select(b, compare(b, OP_LT, t, zero, x), num(b, x, 1), x);
+  return build_select(b, compare(b, OP_LT, t, x, zero), num(b, x, -1), r);
 }
 
 static LLVMValueRef cast(const Build *b, DType from, DType to, LLVMValueRef x) {
@@ -230,7 +229,7 @@ static LLVMValueRef one_operand(const Build *b, Op op, DType t,
     if (real) return build_intrinsic(b, "llvm.fabs", LLVMTypeOf(x), 1, &x);
     return build_select(b, compare(b, OP_LT, t, x, num(b, x, 0)),
                         LLVMBuildNeg(b->b, x, ""), x);
-  case OP_SIGN: return sign_of(b, x);
+  case OP_SIGN: return sign_of(b, t, x);
   case OP_NOT: return LLVMBuildNot(b->b, x, "");
   case OP_STOP: return x;
   default: defect("%s has not one operand", op_info[op].text);

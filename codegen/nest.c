@@ -205,17 +205,22 @@ static DType body_type(const Emit *e, int r) {
   return e->k->instr[e->k->instr[e->reduce[r]].in[0]].type;
 }
 
-static double identity(Op op) { return op == OP_SUM ? 0 : -INFINITY; }
+/* What an accumulator starts from: nothing added, or less than everything. */
+static LLVMValueRef identity(const Emit *e, Op op, DType t, LLVMTypeRef type) {
+  double least = t == T_I32 ? INT32_MIN : dtype_is_float(t) ? -INFINITY : 0;
+  return build_number(&e->build, type, op == OP_SUM ? 0 : least);
+}
 
 static void start_accumulators(Emit *e) {
   for (int r = 0; r < e->n_reduces; r++) {
     const Instr *i = &e->k->instr[e->reduce[r]];
     for (int p = 0; p < e->positions; p++) {
-      bool arg = i->op == OP_ARGMAX;
-      e->acc[r * e->positions + p] = build_number(
-          &e->build, acc_type(e, i->type), arg ? 0 : identity(i->op));
-      e->acc[(e->n_reduces + r) * e->positions + p] = build_number(
-          &e->build, acc_type(e, body_type(e, r)), identity(OP_RMAX));
+      DType t = body_type(e, r);
+      Op first = i->op == OP_ARGMAX ? OP_SUM : i->op; /* index 0 */
+      e->acc[r * e->positions + p] =
+          identity(e, first, i->type, acc_type(e, i->type));
+      e->acc[(e->n_reduces + r) * e->positions + p] =
+          identity(e, OP_RMAX, t, acc_type(e, t));
     }
   }
 }
@@ -244,20 +249,24 @@ static void reduce_argmax(Emit *e, int r, int p) {
   LLVMValueRef *best = &e->acc[(e->n_reduces + r) * e->positions + p];
   LLVMValueRef v = body_value(e, e->k->instr[e->reduce[r]].in[0]);
   LLVMValueRef here = build_splat(b, reduced_index(e), build_lanes(v));
-  LLVMValueRef take = LLVMBuildFCmp(b->b, LLVMRealOGT, v, *best, "");
-  LLVMValueRef first_nan = LLVMBuildAnd(
-      b->b, LLVMBuildFCmp(b->b, LLVMRealUNO, v, v, ""),
-      LLVMBuildFCmp(b->b, LLVMRealORD, *best, *best, ""), "");
-  take = LLVMBuildOr(b->b, take, first_nan, "");
+  DType t = body_type(e, r);
+  LLVMValueRef order[2] = {*best, v};
+  LLVMValueRef take = build_op(b, OP_LT, t, T_I1, order);
+  if (dtype_is_float(t)) {
+    LLVMValueRef first_nan = LLVMBuildAnd(
+        b->b, LLVMBuildFCmp(b->b, LLVMRealUNO, v, v, ""),
+        LLVMBuildFCmp(b->b, LLVMRealORD, *best, *best, ""), "");
+    take = LLVMBuildOr(b->b, take, first_nan, "");
+  }
   *at = build_select(b, take, here, *at);
   *best = build_select(b, take, v, *best);
 }
 
 /* Lanes past the end of a reduced dimension must not count. */
-static LLVMValueRef without_tail(Emit *e, Op op, LLVMValueRef v) {
+static LLVMValueRef without_tail(Emit *e, Op op, DType t, LLVMValueRef v) {
   LLVMValueRef mask = dot_form(e) ? emit_lane_mask(e) : NULL;
   if (mask == NULL) return v;
-  LLVMValueRef none = build_number(&e->build, LLVMTypeOf(v), identity(op));
+  LLVMValueRef none = identity(e, op, t, LLVMTypeOf(v));
   return build_select(&e->build, mask, v, none);
 }
 
@@ -284,8 +293,8 @@ static void reduce_one(Emit *e, int r, int p) {
     *acc = build_fma(b, x, y, *acc);
     return;
   }
-  LLVMValueRef value = without_tail(e, i->op, body_value(e, i->in[0]));
   DType t = i->type;
+  LLVMValueRef value = without_tail(e, i->op, t, body_value(e, i->in[0]));
   if (i->op == OP_SUM)
     *acc = dtype_is_float(t) ? LLVMBuildFAdd(b->b, *acc, value, "")
                              : LLVMBuildAdd(b->b, *acc, value, "");

@@ -287,12 +287,12 @@ static LLVMValueRef to_u32(const Emit *e, LLVMValueRef v) {
   return LLVMBuildTrunc(e->build.b, v, t, "");
 }
 
-/* (float)(word >> 8) * 2^-24 */
-static LLVMValueRef uniform(const Emit *e, LLVMValueRef word) {
+/* (float)(word >> 8) * 2^-24, which an f64 holds as well */
+static LLVMValueRef uniform(const Emit *e, DType type, LLVMValueRef word) {
   const Build *b = &e->build;
   LLVMValueRef v = LLVMBuildLShr(b->b, word,
                                  build_integer(LLVMTypeOf(word), 8), "");
-  LLVMTypeRef t = build_vector(build_type(b, T_F32), build_lanes(v));
+  LLVMTypeRef t = build_vector(build_type(b, type), build_lanes(v));
   v = LLVMBuildSIToFP(b->b, v, t, "");
   return LLVMBuildFMul(b->b, v, build_number(b, t, 0x1p-24), "");
 }
@@ -324,10 +324,10 @@ static LLVMValueRef rand_value(Emit *e, int n) {
                        build_splat(b, LLVMConstInt(i32, i->place, false),
                                    lanes)};
   build_philox(b, c, scalar_slot(e, "seed", i64));
-  if (!vector) return uniform(e, c[0]);
+  if (!vector) return uniform(e, i->type, c[0]);
   for (int v = 0; v < e->tile[e->s->vec]; v++) {
     e->coord[e->s->vec] = v;
-    e->memo[n][emit_position(e, e->depends[n])] = uniform(e, c[v]);
+    e->memo[n][emit_position(e, e->depends[n])] = uniform(e, i->type, c[v]);
   }
   e->coord[e->s->vec] = here;
   return e->memo[n][emit_position(e, e->depends[n])];

@@ -91,7 +91,7 @@ void kernel_depends(const Kernel *k, uint32_t *depends) {
     depends[n] = affine_dims(&i->at) | affine_dims(&i->row);
     for (int o = 0; o < instr_operands(i); o++)
       if (i->in[o] >= 0) depends[n] |= depends[i->in[o]];
-    if (i->kop == K_REDUCE) depends[n] &= parallel;
+    if (i->kop == K_REDUCE) depends[n] = parallel; /* an accumulator each */
   }
 }
 

@@ -244,7 +244,7 @@ static void scatter_kernel(Fuse *s, const Node *n) {
   Instr i = {.kop = K_STORE, .type = n->type.dtype, .buffer = s->buffer[n->id],
              .at = at, .accumulate = true, .scale = stride[batch]};
   i.in[0] = fuse_emit(s, dy, idx, -1);
-  i.in[1] = fuse_emit(s, index, idx, -1);
+  i.in[1] = fuse_clamp(s, fuse_emit(s, index, idx, -1), n->type.dim[batch]);
   i.in[2] = -1;
   kernel_add(s->arena, s->k, &i);
 }

@@ -28,6 +28,7 @@ typedef struct Fuse {
  * an instruction; `guard` is a predicate that loads must respect, or -1. */
 int fuse_emit(Fuse *s, const Node *n, const Affine *idx, int guard);
 void fuse_force(Fuse *s, const Node *n);
+int fuse_clamp(Fuse *s, int index, int64_t extent);
 bool fuse_is_leaf(const Node *n);
 Affine fuse_offset(const Type *t, const Affine *idx);
 

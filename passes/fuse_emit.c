@@ -149,6 +149,21 @@ static int emit_concat(Fuse *s, const Node *n, const Affine *idx, int guard) {
   return value;
 }
 
+/* The nearest index inside [0, extent): data may say anything. */
+int fuse_clamp(Fuse *s, int index, int64_t extent) {
+  DType type = s->k->instr[index].type;
+  Instr least = {.kop = K_CONST, .type = type, .in = {-1, -1, -1}};
+  Instr most = least;
+  most.value = (double)(extent - 1);
+  Instr i = {.kop = K_OP, .op = OP_MAX, .type = type,
+             .in = {index, add(s, least), -1}};
+  int above = add(s, i);
+  i.op = OP_MIN;
+  i.in[0] = above;
+  i.in[1] = add(s, most);
+  return add(s, i);
+}
+
 static int emit_gather(Fuse *s, const Node *n, const Affine *idx, int guard) {
   const Node *table = n->in[0], *index = n->in[1];
   if (!loadable(s, table)) return forced(s, table, n);
@@ -159,7 +174,8 @@ static int emit_gather(Fuse *s, const Node *n, const Affine *idx, int guard) {
   int64_t scale = 1;
   for (int i = batch + 1; i < table->type.rank; i++)
     scale *= table->type.dim[i];
-  int at = fuse_emit(s, index, idx, guard);
+  int at = fuse_clamp(s, fuse_emit(s, index, idx, guard),
+                      table->type.dim[batch]);
   return add(s, (Instr){.kop = K_LOAD, .type = n->type.dtype,
                         .in = {guard, at, -1}, .buffer = s->buffer[table->id],
                         .at = fuse_offset(&table->type, in), .scale = scale});
@@ -270,8 +286,28 @@ static int emit_reduced_operand(Fuse *s, const Node *n, const Affine *idx) {
   return fuse_emit(s, x, in, -1);
 }
 
+/* A reduction over no axis is no reduction. */
+static bool reduces_nothing(const Node *n) {
+  return n->op == OP_DOT ? n->attr.num[1] == 0 : n->attr.n_axes == 0;
+}
+
+static int emit_nothing_reduced(Fuse *s, const Node *n, const Affine *idx,
+                                int guard) {
+  if (n->op == OP_ARGMAX) return placeholder(s, n);
+  if (n->op != OP_DOT) return fuse_emit(s, n->in[0], idx, guard);
+  const Node *a = n->in[0], *b = n->in[1];
+  int batch = (int)n->attr.num[0];
+  Affine bi[MAX_RANK] = {0};
+  for (int i = 0; i < b->type.rank; i++)
+    bi[i] = i < batch ? idx[i] : idx[a->type.rank + i - batch];
+  int x = fuse_emit(s, a, idx, guard), y = fuse_emit(s, b, bi, guard);
+  return add(s, (Instr){.kop = K_OP, .op = OP_MUL, .type = n->type.dtype,
+                        .in = {x, y, -1}});
+}
+
 static int emit_reduction(Fuse *s, const Node *n, const Affine *idx,
                           int guard) {
+  if (reduces_nothing(n)) return emit_nothing_reduced(s, n, idx, guard);
   if (guard >= 0 || !can_be_core(s, n, idx)) return forced(s, n, n);
   s->core = n;
   s->in_body = true;

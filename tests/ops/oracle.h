@@ -7,11 +7,15 @@
 #include "passes/passes.h"
 
 typedef struct Oracle {
+  /* The value of a leaf, type_count doubles; NULL: drawn values. */
+  const double *(*value)(void *context, Op op, const char *name);
+  void *context;
+  double step; /* the scalar, and the update's number for random bits */
   const char *cpu; /* NULL: this machine */
   int level;       /* -O */
   int lanes;       /* of the cost model; 0: as the cpu has */
-  uint64_t seed;   /* of the drawn values */
-  double tolerance; /* relative to the largest magnitude of the tensor */
+  uint64_t seed;   /* of random bits and of the drawn values */
+  double tolerance; /* relative to the tensor's largest magnitude, or 0.1 */
 } Oracle;
 
 /* NULL if all agree; else what does not, as a text in the arena. `m` has been
