@@ -109,7 +109,7 @@ VARIANTS = {
     "mlp_sgd": ("mlp", SGD, dict(lr=0.1), {}),
     "mlp_nesterov": (
         "mlp", SGD, dict(lr=0.01, momentum=0.9, nesterov=True), {}),
-    "mlp_adam": ("mlp", ADAM, dict(lr=0.002, beta2=0.99), dict(l2=0.01)),
+    "mlp_adam": ("mlp", ADAM, dict(lr=0.002, betas=[0.9, 0.99]), dict(l2=0.01)),
     "mlp_adamw": ("mlp", ADAMW, dict(lr=0.002), dict(l1=0.001)),
     "square_sgd": ("square", SGD, dict(lr=0.05), {}),
     "square_adam": ("square", ADAM, dict(lr=0.005), dict(l1=0.001, l2=0.01)),
@@ -155,7 +155,7 @@ def make_data(net):
 
 
 def argument(value):
-    return {True: "true", False: "false"}.get(value, repr(value))
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def net_file(name):
@@ -193,9 +193,6 @@ def train(name, dtype, init, x, y):
     model.to(dtype)
     x, y = torch.from_numpy(x).to(dtype), torch.from_numpy(y)
     y = y.to(dtype) if net == "square" else y.long()
-    args = dict(args)
-    if "beta2" in args:
-        args["betas"] = (0.9, args.pop("beta2"))
     optimizer = kind(model.parameters(), **args)
     criterion = (nn.MSELoss() if net == "square" else
                  nn.CrossEntropyLoss(label_smoothing=more.get("smooth", 0.0)))
