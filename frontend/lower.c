@@ -17,7 +17,7 @@ static const char *program_name(Arena *a, const char *path) {
   return arena_strndup(a, name, n);
 }
 
-/* The one section of this kind; tells if there are two, or none. */
+/* The one section of this kind, or NULL; tells if there are two. */
 static const Item *section(Lower *L, ItemKind kind, const char *name) {
   const Ast *ast = L->user->ast;
   const Item *found = NULL;
@@ -38,10 +38,24 @@ static const Item *section(Lower *L, ItemKind kind, const char *name) {
     }
     found = item;
   }
-  if (!found)
-    diag_error(L->d, "E0401", (Span){ast->source, 0, 0},
-               "the file has no section `%s`", name);
   return found;
+}
+
+static void tell_missing(Lower *L, bool data, bool train, bool net) {
+  const char *missing[3];
+  int n = 0;
+  if (!data)
+    missing[n++] = "section `data`";
+  if (!train)
+    missing[n++] = "section `train`";
+  if (!net)
+    missing[n++] = "net";
+  if (n)
+    diag_error(L->d, "E0401", (Span){L->user->ast->source, 0, 0},
+               "the file has no %s%s%s%s%s", missing[0],
+               n == 3 ? ", no " : n == 2 ? " and no " : "",
+               n > 1 ? missing[1] : "", n == 3 ? " and no " : "",
+               n == 3 ? missing[2] : "");
 }
 
 /* `without` names keys of train and entries of data that are there. */
@@ -110,8 +124,7 @@ Program *lower(Arena *a, Diags *d, const Ast *ast, FrontOptions *options) {
   apply_defines(L);
   const Item *data = section(L, ITEM_DATA, "data");
   const Item *train = section(L, ITEM_TRAIN, "train");
-  if (!L->user->defs[DEF_NET].n && !L->user->n_imports)
-    diag_error(d, "E0401", (Span){ast->source, 0, 0}, "the file has no net");
+  tell_missing(L, data, train, L->user->defs[DEF_NET].n || L->user->n_imports);
   if (data && train)
     check_without(L, train, data);
   if (data)

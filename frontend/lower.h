@@ -289,6 +289,7 @@ struct Lower {
   int n_reached, cap_reached;
   ParamInfo **reached; /* the parameters that the loss reaches */
   bool reached_known;
+  bool loss_failed;    /* what the loss would have made is not missed */
   int n_prox, cap_prox;
   Prox *prox;
 
@@ -320,6 +321,7 @@ Diag *fail(const Scope *s, const char *code, Span at, const char *format, ...)
 /* "[16, 5, 5] comes from this maxpool" */
 void note_origin(Lower *L, Diag *diag, const Value *v);
 void help_nearest(Diag *diag, const char *name, const Candidates *c);
+void help_arguments(Diag *diag, const char *name, const Candidates *c);
 Span user_span(const Scope *s, Span at);
 /* `at` if it lies in the user's file, or else nowhere: for value_from. */
 Span own_span(const Scope *s, Span at);
@@ -470,6 +472,7 @@ Site *site_of(Scope *s, const Expr *call, const Stage *chain);
 Instance *site_instance(Scope *s, Instance *parent, Site *site, int index);
 /* The stage that the text names in this body, or NULL. */
 Instance *find_stage(Scope *s, const char *name);
+bool is_stage_name(Scope *s, const char *name);
 /* A child by its last name, or NULL if it was not made. */
 Instance *find_child(const Instance *i, const char *name);
 void stage_candidates(Scope *s, Candidates *c);
@@ -489,6 +492,7 @@ const Value *set_of_stage(Lower *L, const Instance *i);
 const Value *set_except(const Scope *s, const Expr *e, const Value *a,
                         const Value *b);
 const Value *set_of_kind(Scope *s, Span at, const char *name); /* or NULL */
+bool is_set_name(const char *name);
 const Value *eval_member(Scope *s, const Expr *e);
 Node *param_node(Lower *L, const ParamInfo *p);
 /* A set from a set or a stage; NULL after a mistake. */
@@ -529,6 +533,8 @@ void lower_functions(Lower *L);
 bool is_train_key(const char *name);
 /* lower_update.c */
 const Value *optimizer_state(Scope *s, Slot *slot, const char *name);
+/* Looks for mistakes in the optimiser where the loss has one. */
+void check_optimizer(Scope *s, const Expr *optimizer);
 /* Returns the learning rate, or NULL after a mistake. */
 Node *lower_updates(Scope *s, const Expr *optimizer, Node *objective,
                     const Expr *clip, const Expr *freeze);

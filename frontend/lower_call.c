@@ -63,7 +63,7 @@ static bool unknown_argument(const Call *c, const Arg *arg, int first) {
     candidates_add(&near, d->params[i].name.s);
   Diag *diag = fail(c->args_scope, "E0407", arg->name.span,
                     "%s has no argument %s", d->name.s, arg->name.s);
-  help_nearest(diag, arg->name.s, &near);
+  help_arguments(diag, arg->name.s, &near);
   return false;
 }
 
@@ -189,7 +189,9 @@ const Value *call_def(Scope *s, const Call *c) {
     update_states(inner);
   if (s->file->prelude)
     return v;
-  return value_from(L, v, c->at->span, c->def->ast->name.s);
+  const Definition *d = c->def->ast;
+  return value_from(L, v, c->at->span,
+                    d->kind == DEF_NET ? "net" : d->name.s);
 }
 
 /* A penalty of a set is the sum over its members. */
@@ -274,9 +276,24 @@ static const Value *unknown_call(Scope *s, const Expr *call,
   return &poison;
 }
 
+/* A stage behind a mistake: its name and arguments are looked at all the same,
+ * since they may hold mistakes of their own. */
+static const Value *look_at(Scope *s, const Expr *call, const Value *piped) {
+  const Expr *callee = call->call.callee;
+  for (int i = 0; i < call->call.n_args; i++)
+    eval(s, call->call.args[i].value);
+  if (callee->kind == EXPR_NAME && !find_prim(callee->name) &&
+      !find_any_def(s->L, s->file, s->prefer, callee->name) &&
+      !is_stage_name(s, callee->name))
+    return unknown_call(s, call, piped);
+  return &poison;
+}
+
 const Value *eval_call(Scope *s, const Expr *call, const Value *piped) {
   Lower *L = s->L;
   const Expr *callee = call->call.callee;
+  if (piped && piped->kind == V_POISON)
+    return look_at(s, call, piped);
   if (callee->kind != EXPR_NAME) {
     const Value *v = eval(s, callee);
     if (v->kind == V_STAGE)

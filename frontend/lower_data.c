@@ -14,7 +14,7 @@ static bool number_of(const Scope *s, const Expr *e, const Value *v,
     return true;
   }
   if (v->kind != V_POISON)
-    fail(s, "E0501", e->span, "what `data` is given must be numbers, texts or "
+    fail(s, "E0502", e->span, "what `data` is given must be numbers, texts or "
          "lists of numbers, but this is %s", value_text(s->L, v));
   return false;
 }

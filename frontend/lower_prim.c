@@ -103,6 +103,10 @@ static const Value *prim_expect(PrimCall *c) {
   return &poison;
 }
 
+static const Value *prim_known(PrimCall *c) {
+  return value_flag(c->s->L, c->arg[0]->kind == V_NUMBER);
+}
+
 static const Value *prim_error(PrimCall *c) {
   if (c->arg[0]->kind == V_STRING)
     fail(c->s, "E0309", c->at, "%s", c->arg[0]->string);
@@ -147,6 +151,7 @@ static const Prim prims[] = {
     {"weighted", "value w", prim_weighted, OP_COUNT},
     {"expect", "condition x wanted", prim_expect, OP_COUNT},
     {"error", "text", prim_error, OP_COUNT},
+    {"is_known", "x", prim_known, OP_COUNT},
 };
 /* *INDENT-ON* */
 enum { N_PRIMS = sizeof prims / sizeof *prims };
@@ -203,7 +208,7 @@ static bool bind_named(PrimCall *c, const Arg *arg, int n,
     candidates_add(&near, param[i].name);
   Diag *diag = fail(c->s, "E0407", arg->span, "%s has no argument %s",
                     c->prim->name, arg->name.s);
-  help_nearest(diag, arg->name.s, &near);
+  help_arguments(diag, arg->name.s, &near);
   return false;
 }
 

@@ -244,11 +244,17 @@ static const Value *unknown_name(Scope *s, Span at, const char *name) {
       diag_help(diag, "call it: %s(..)", name);
     return &poison;
   }
+  if (is_set_name(name))
+    return set_of_kind(s, at, name);
   Candidates c = {.arena = L->a};
   scope_candidates(s, &c);
   stage_candidates(s, &c);
   Diag *diag = fail(s, "E0202", at, "unknown name %s", name);
   help_nearest(diag, name, &c);
+  for (int i = 0; diag && i < L->n_fields; i++)
+    if (!strcmp(L->field[i].field->name, name))
+      diag_help(diag, "fields of the data are named in `train` alone: pass it "
+                "as an argument");
   return &poison;
 }
 

@@ -20,7 +20,7 @@ static bool declared_shape(Scope *s, const Shape *shape, Type *out) {
     const Value *v = shape->dim[i]->kind == EXPR_REST ? value_string(L, "..")
                                                       : eval(s, shape->dim[i]);
     const char *what =
-        arena_printf(L->a, "the size %s", span_text(L, shape->dim[i]->span));
+        arena_printf(L->a, "the size `%s`", span_text(L, shape->dim[i]->span));
     if (!need_whole(s, shape->dim[i]->span, v, what, 1, MAX_ELEMENTS, &dim[i]))
       return false;
   }
@@ -109,7 +109,7 @@ static ParamInfo *find_or_add(Scope *s, const Stmt *stmt, VarKind kind,
   if (info) {
     if (info->place == place && type_equal(&info->type, &type))
       return info;
-    fail(s, "E0312", stmt->name.span, "two parameters would be called %s",
+    fail(s, "E0210", stmt->name.span, "two parameters would be called %s",
          name);
     return NULL;
   }
@@ -275,11 +275,20 @@ static const struct {
                  {"scales", VAR_SCALE},
                  {"parameters", VAR_LAYER_STATE}};
 
+bool is_set_name(const char *name) {
+  for (size_t i = 0; i < sizeof set_kinds / sizeof *set_kinds; i++)
+    if (!strcmp(set_kinds[i].name, name))
+      return true;
+  return false;
+}
+
 const Value *set_of_kind(Scope *s, Span at, const char *name) {
   Lower *L = s->L;
   for (size_t i = 0; i < sizeof set_kinds / sizeof *set_kinds; i++) {
     if (strcmp(set_kinds[i].name, name))
       continue;
+    if (s->sets && L->loss_failed)
+      return &poison;
     if (!s->sets || !L->reached_known) {
       fail(s, "E0207", at, "%s are those that the loss reaches: they may be "
            "named in penalty, freeze and optimizer", name);
@@ -337,7 +346,7 @@ const Value *eval_member(Scope *s, const Expr *e) {
     if (!strcmp(i->param[k]->stmt->name.s, e->member.name.s) &&
         i->param[k]->info->kind != VAR_LAYER_STATE)
       return value_set(L, 1, &i->param[k]->info);
-  return unknown_member(s, e, i);
+  return L->loss_failed ? &poison : unknown_member(s, e, i);
 }
 
 /* -- what the loss reaches */

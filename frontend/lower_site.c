@@ -156,8 +156,10 @@ static void name_site(Instance *i, Site *site) {
     const char *name = site->repeated
                            ? arena_printf(L->a, "%s%d", site->as, k + 1)
                            : site->as;
-    if (take_name(i, name, site, k) && !i->body->file->prelude)
-      fail(i->body, "E0201", site->span, "%s names two stages", name);
+    if (!take_name(i, name, site, k))
+      continue;
+    site->name[k] = NULL; /* no instance is made */
+    fail(i->body, "E0201", site->span, "%s names two stages", name);
   }
 }
 
@@ -268,6 +270,12 @@ Instance *find_stage(Scope *s, const char *name) {
     build_sites(s, now);
   Instance *found = child_named(s, now, name);
   return found || now == home ? found : child_named(s, home, name);
+}
+
+bool is_stage_name(Scope *s, const char *name) {
+  const Instance *now = s->now.instance, *home = s->home.instance;
+  return (now && names_get(&now->children, name)) ||
+         (home && names_get(&home->children, name));
 }
 
 Instance *find_child(const Instance *i, const char *name) {

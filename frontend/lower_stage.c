@@ -167,7 +167,7 @@ static const Value *eval_repeat(Scope *s, const Stage *stage, const Value *v) {
 }
 
 static const Value *eval_stage(Scope *s, const Stage *stage, const Value *v) {
-  if (v->kind == V_POISON)
+  if (v->kind == V_POISON && stage->kind != STAGE_CALL)
     return v;
   switch (stage->kind) {
   case STAGE_CALL:

@@ -322,12 +322,15 @@ static bool lower_train(Lower *L) {
   L->reached_known = true;
   s->sets = true;
   graph_output(L->g, OUT_RESULT, "loss", objective);
-  if (penalty && good) {
+  L->loss_failed = !good;
+  if (penalty) {
     s->prefer = DEF_PENALTY;
     objective = add_terms(s, penalty, objective);
   }
-  if (!good || L->d->errors)
+  if (L->d->errors) {
+    check_optimizer(s, key_expr(t, KEY_OPTIMIZER));
     return false;
+  }
   Node *total = objective;
   for (int i = 0; i < L->n_prox; i++)
     total = graph_binary(L->g, OP_ADD, total, L->prox[i].value);

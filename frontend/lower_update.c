@@ -232,6 +232,15 @@ static bool is_frozen(const Value *frozen, const ParamInfo *p) {
   return false;
 }
 
+void check_optimizer(Scope *s, const Expr *optimizer) {
+  const Def *def = find_optimizer(s, optimizer);
+  if (!def)
+    return;
+  Call c = {def, optimizer, optimizer, s, NULL, s->L->root};
+  s->prefer = DEF_SCHEDULE;
+  bind_args(scope_for_call(s, &c), &c, 2);
+}
+
 Node *lower_updates(Scope *s, const Expr *optimizer, Node *objective,
                     const Expr *clip, const Expr *freeze) {
   Lower *L = s->L;

@@ -173,7 +173,9 @@ Diag *fail(const Scope *s, const char *code, Span at, const char *format,
                       : diag_error(L->d, code, where, "%s", text);
   if (L->d->errors == before)
     return NULL; /* told already */
-  if (s->def && at.source != L->prelude->ast->source && s->site.source)
+  bool called = s->def && s->def->ast->kind != DEF_NET && s->site.source &&
+                s->site.begin != where.begin;
+  if (called && at.source != L->prelude->ast->source)
     diag_note(diag, s->site, "in this call of %s", s->def->ast->name.s);
   return diag;
 }
@@ -192,6 +194,20 @@ void help_nearest(Diag *diag, const char *name, const Candidates *c) {
   const char *near = nearest_name(name, c->name, c->n);
   if (diag && near)
     diag_help(diag, "did you mean `%s`?", near);
+}
+
+/* The nearest argument, or else all of them. */
+void help_arguments(Diag *diag, const char *name, const Candidates *c) {
+  if (!diag || nearest_name(name, c->name, c->n)) {
+    help_nearest(diag, name, c);
+    return;
+  }
+  Text t;
+  text_init(&t, c->arena);
+  for (int i = 0; i < c->n; i++)
+    text_add(&t, "%s%s", i ? ", " : "", c->name[i]);
+  if (c->n)
+    diag_help(diag, "its arguments are %s", t.s);
 }
 
 void candidates_add(Candidates *c, const char *name) {
