@@ -12,7 +12,7 @@
 /* LLVM's fatal errors. All but the user's choice of processor are defects. */
 static void on_fatal_error(const char *reason) {
   if (!strstr(reason, "requested on a subtarget")) defect("LLVM: %s", reason);
-  exit(usage_error("this processor does not do: %s", reason));
+  exit((int)usage_error("this processor does not do: %s", reason));
 }
 
 /* Makes the target; what LLVM prints meanwhile goes to `said`. */
