@@ -2,7 +2,7 @@
  * one was found, what a user would call them, where the bracket stands that
  * should have been closed, and the remedy for mistakes that are often made.
  * Tokens are known by the aliases that parser.y gives them. Going on after a
- * mistake is the grammar's part (`broken`) and the scanner's (`line_ends`). */
+ * mistake is the grammar's part (`broken`) and that of lines.c. */
 #include "frontend/parse.h"
 
 #include <string.h>
@@ -222,7 +222,7 @@ void syntax_error(Parser *p, Span at, const char *found, int n,
     p->stopped = true;
     return;
   }
-  p->lost = true;
+  p->lost = p->shaken = true;
   p->lost_at = at.begin;
   if (p->brace_told && strcmp(found, "'{'") == 0) {
     p->brace_told = false;

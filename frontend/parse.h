@@ -1,5 +1,5 @@
-/* What scanner, grammar and tree builders share. Only lexer.l, parser.y and
- * ast.c include it; the rest of the compiler calls `parse` (frontend.h). */
+/* What scanner, grammar and tree builders share. Only lexer.l, lines.c,
+ * parser.y, ast.c, mistake.c and source.c include it; the rest of the compiler calls `parse` (frontend.h). */
 #ifndef NETC_PARSE_H
 #define NETC_PARSE_H
 
@@ -23,25 +23,32 @@ typedef struct Parser {
   List calls;    /* of the item being read, to be numbered at its end */
   bool stopped;  /* gave up: a limit was passed; no more is told */
 
-  /* The scanner's state. */
+  /* lexer.l */
   void *scanner;
-  uint32_t offset;             /* bytes that flex has matched */
-  int last;                    /* the token handed out before, 0 at first */
-  Span last_span;              /* where it stood */
-  int pending;                 /* a token read ahead of a line end, or -1 */
+  uint32_t offset; /* bytes matched */
+  uint32_t indent; /* blanks that begin this line */
+
+  /* lines.c */
+  int last;       /* the token handed out before, 0 at first */
+  Span last_span; /* and where it stood */
+  int pending;    /* a token read ahead of a line end, or -1 */
   Span pending_span;
   const char *pending_text;
   double pending_number;
-  int n_open;                  /* ( and [ that are open, and where: */
+  int n_open;              /* ( and [ that are open, and where: */
   Span open[MAX_NESTING];
-  uint32_t indent, open_indent; /* of this line; of the one with open[0] */
-  Span innermost;              /* of `open`, before the last token */
-  int n_braces;                /* { that are open, and where: */
-  Span brace[MAX_NESTING];     /* (deeper ones, all mistakes, only count) */
-  Span joined;     /* the token that made the line before go on in this one */
-  bool lost;       /* from a mistake to the end of its statement */
+  uint32_t open_indent;    /* of the line with open[0] */
+  Span innermost;          /* of `open`, before the last token */
+  int n_braces;            /* { that are open, and where: */
+  Span brace[MAX_NESTING]; /* (deeper ones, all mistakes, only count) */
+  int closing; /* } that are not there, and a line end, to hand out yet */
+  Span joined; /* the token that made the line before go on in this one */
+
+  /* After a mistake. */
+  bool lost;        /* to the end of its statement */
   uint32_t lost_at; /* the token that was the mistake */
-  bool brace_told; /* a { on a line of its own was told of */
+  bool shaken;      /* to the end of its section */
+  bool brace_told;  /* a { on a line of its own was told of */
 } Parser;
 
 /* source.c: is it text, and not too long? False after E0100 or E0101. */

@@ -1,7 +1,7 @@
 %code top {
 /* The grammar of .net files. LALR(1) without conflicts; each action is one
- * builder call (ast.c). Which line ends reach it as NEWLINE the scanner
- * decides (lexer.l).
+ * builder call (ast.c). Words and signs come from lexer.l by way of lines.c,
+ * which decides which line ends are a NEWLINE.
  *
  * Mistakes: the text goes to the list of diagnostics, in the user's terms
  * (mistake.c), and reading goes on at the next statement, so that
@@ -53,6 +53,11 @@ typedef struct PipeText {
 }
 
 %code provides {
+/* lexer.l: the next token, every line end included. */
+int scan(YYSTYPE *value, YYLTYPE *at, void *scanner);
+/* The token that the letters s[0..n) are: IDENT or a word of the language. */
+int word_token(const char *s, size_t n);
+/* lines.c: the next token of the grammar. */
 int yylex(YYSTYPE *value, YYLTYPE *at, Parser *p);
 }
 
@@ -426,7 +431,7 @@ Ast *parse(Arena *a, Diags *d, const Source *source) {
   int before = d->errors;
   if (!source_check(d, source))
     return NULL;
-  Parser p = {.arena = a, .diags = d, .source = source};
+  Parser p = {.arena = a, .diags = d, .source = source, .pending = -1};
   p.ast = arena_alloc(a, sizeof *p.ast);
   p.ast->source = source;
   scanner_begin(&p);
