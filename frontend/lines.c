@@ -177,11 +177,13 @@ static int take_pending(Parser *p, YYSTYPE *value, YYLTYPE *at) {
   return token;
 }
 
-/* The pending token begins a line outside of braces, behind a mistake: passes
- * over lines that belong to no section. */
+/* The pending token begins a line. Behind a mistake and outside of braces,
+ * lines that belong to no section are passed over. */
 static void skip_strays(Parser *p) {
   YYSTYPE value;
   Span at;
+  if (p->n_braces > 0 || p->n_open > 0 || !p->shaken)
+    return;
   while (p->pending != YYEOF && (p->indent > 0 || p->pending == '}')) {
     int token;
     do
@@ -191,8 +193,11 @@ static void skip_strays(Parser *p) {
   }
 }
 
-/* A section begins at the start of a line: whatever is open ends before it. */
-static void begin_section(Parser *p) {
+/* If the pending token begins a section at the start of a line, whatever is
+ * open ends before it. */
+static bool begin_section(Parser *p) {
+  if (p->indent > 0 || !is_head(p))
+    return false;
   if (p->n_braces > 0 && !p->shaken && p->n_braces <= MAX_NESTING) {
     Diag *diag = diag_error(p->diags, "E0105", p->pending_span,
                             "expected '}', found '%s'", p->pending_text);
@@ -200,6 +205,9 @@ static void begin_section(Parser *p) {
   }
   p->closing = p->n_braces > 0 ? p->n_braces + 1 : 0;
   p->shaken = false;
+  p->n_open = 0;
+  p->joined = (Span){0};
+  return true;
 }
 
 /* A line end was read: the token that it gives, or the first of the next line.
@@ -208,18 +216,18 @@ static int line_end(Parser *p, YYSTYPE *value, YYLTYPE *at) {
   /* Shown right behind the statement, not behind a comment. */
   Span end = {p->source, p->last_span.end, p->last_span.end + 1};
   read_ahead(p);
-  if (p->n_braces == 0 && p->n_open == 0 && p->shaken)
-    skip_strays(p);
-  bool head = p->indent == 0 && is_head(p);
-  if (head) {
-    begin_section(p);
-    p->n_open = 0;
-    p->joined = (Span){0};
-  }
-  if (!head && !line_ends(p))
+  skip_strays(p);
+  if (!begin_section(p) && !line_ends(p))
     return take_pending(p, value, at);
   *at = end;
   return NEWLINE;
+}
+
+/* Behind a NEWLINE: by now the grammar may have told of a mistake there. */
+static int take_line(Parser *p, YYSTYPE *value, YYLTYPE *at) {
+  skip_strays(p);
+  begin_section(p);
+  return take_pending(p, value, at);
 }
 
 /* The braces that `begin_section` closes, and a line end behind them. */
@@ -236,7 +244,7 @@ int yylex(YYSTYPE *value, YYLTYPE *at, Parser *p) {
   else if (p->closing > 0)
     token = close_next(p, at);
   else if (p->pending >= 0)
-    token = take_pending(p, value, at);
+    token = take_line(p, value, at);
   else
     token = scan(value, at, p->scanner);
   if (token == NEWLINE && p->closing == 0 && p->pending < 0)
