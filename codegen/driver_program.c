@@ -115,6 +115,19 @@ NetData program_data(Arena *a, const DataSpec *spec) {
 
 /* --- the whole ------------------------------------------------------------ */
 
+static NetWatch watch(const Watch *w) {
+  return (NetWatch){.on = w->on, .patience = w->patience, .delta = w->delta};
+}
+
+static const NetMetric *metrics(Arena *a, const Program *from) {
+  NetMetric *m = arena_alloc(a, (size_t)(from->n_metrics + 1) * sizeof *m);
+  for (int i = 0; i < from->n_metrics; i++)
+    m[i] = (NetMetric){.name = from->metrics[i].name,
+                       .kind = (int32_t)from->metrics[i].kind,
+                       .more = from->metrics[i].more};
+  return m;
+}
+
 NetProgram *program_tables(const Compile *c) {
   const Program *from = c->program;
   const KModule *m = c->stage.kernels;
@@ -123,7 +136,16 @@ NetProgram *program_tables(const Compile *c) {
                     .shuffle = from->shuffle,
                     .name = from->name,
                     .label = from->label,
-                    .init = from->init,
+                    .init = {.file = from->init.file,
+                             .part = from->init.part,
+                             .n_maps = from->init.n_maps,
+                             .from = from->init.from,
+                             .to = from->init.to},
+                    .stop = watch(&from->stop),
+                    .plateau = watch(&from->plateau),
+                    .keep = watch(&from->keep),
+                    .n_metrics = from->n_metrics,
+                    .metrics = metrics(c->arena, from),
                     .epochs = from->epochs,
                     .batch = from->batch,
                     .seed = from->seed,

@@ -100,16 +100,47 @@ static LLVMValueRef data(const Tables *t, const NetData *d) {
   return structure(t, member, 5);
 }
 
+static LLVMValueRef watch(const Tables *t, const NetWatch *w) {
+  LLVMTypeRef real = LLVMDoubleTypeInContext(t->context);
+  LLVMValueRef member[] = {string(t, w->on), i64(t, w->patience),
+                           LLVMConstReal(real, w->delta)};
+  return structure(t, member, 3);
+}
+
+static LLVMValueRef strings(const Tables *t, const char *const *s, int n) {
+  LLVMValueRef element[n + 1];
+  for (int i = 0; i < n; i++) element[i] = string(t, s[i]);
+  return array(t, element, n);
+}
+
+static LLVMValueRef start(const Tables *t, const NetInit *x) {
+  LLVMValueRef member[] = {string(t, x->file), i32(t, x->n_maps),
+                           i32(t, x->part), strings(t, x->from, x->n_maps),
+                           strings(t, x->to, x->n_maps)};
+  return structure(t, member, 5);
+}
+
+static LLVMValueRef metrics(const Tables *t, const NetMetric *x, int n) {
+  LLVMValueRef element[n + 1];
+  for (int i = 0; i < n; i++) {
+    LLVMValueRef member[] = {string(t, x[i].name), i32(t, x[i].kind),
+                             i32(t, x[i].more)};
+    element[i] = structure(t, member, 3);
+  }
+  return array(t, element, n);
+}
+
 void tables_emit(LLVMModuleRef module, const NetProgram *p) {
   Tables tables = {.module = module, .context = LLVMGetModuleContext(module)};
   Tables *t = &tables;
   t->pointer = LLVMPointerTypeInContext(t->context, 0);
   LLVMValueRef member[] = {
       i32(t, p->abi), i32(t, p->shuffle), string(t, p->name),
-      string(t, p->label), string(t, p->init), i64(t, p->epochs),
+      string(t, p->label), start(t, &p->init), watch(t, &p->stop),
+      watch(t, &p->plateau), watch(t, &p->keep), i64(t, p->epochs),
       i64(t, p->batch), i64(t, (int64_t)p->seed), i64(t, p->arena_bytes),
       i64(t, p->scalars), i32(t, p->n_vars), tensors(t, p->vars, p->n_vars),
-      data(t, &p->data), function(t, "net_fn_init", &p->init_fn),
+      i32(t, p->n_metrics), metrics(t, p->metrics, p->n_metrics), data(t, &p->data), function(t, "net_fn_init", &p->init_fn),
       function(t, "net_fn_train", &p->train),
       function(t, "net_fn_evaluate", &p->evaluate),
       function(t, "net_fn_predict", &p->predict)};

@@ -64,12 +64,37 @@ typedef struct StageInfo {
   int64_t parameters;
 } StageInfo;
 
+/* The run's side of `train`, as runtime/net.h has it: see NetWatch, NetMetric and
+ * NetInit there. */
+typedef struct Watch {
+  const char *on; /* validation.loss; NULL: nothing is watched */
+  int64_t patience;
+  double delta;
+} Watch;
+typedef enum MetricKind {
+  METRIC_MEAN, METRIC_ROOT, METRIC_R2, METRIC_CONFUSION
+} MetricKind;
+typedef struct Metric {
+  const char *name;
+  MetricKind kind;
+  bool more; /* larger is better */
+} Metric;
+typedef struct InitFrom {
+  const char *file; /* NULL: none */
+  bool part;
+  int n_maps;
+  const char **from, **to;
+} InitFrom;
+
 typedef struct Program {
   const char *name;       /* of the file, without directory and .net */
   Module *module;         /* init, train, evaluate, predict */
   DataSpec data;
   const char *label;      /* the field that holds classes, or NULL */
-  const char *init;       /* train { init = "FILE" }, or NULL */
+  InitFrom init;
+  Watch stop, plateau, keep;
+  int n_metrics;
+  Metric *metrics;
   int64_t batch, epochs;
   uint64_t seed;
   bool shuffle;

@@ -98,7 +98,7 @@ static void read_numbers(Lower *L, Setup *t) {
   e = key_expr(t, KEY_INIT);
   const Value *v = e ? eval(s, e) : NULL;
   if (v && v->kind == V_STRING)
-    p->init = v->string;
+    p->init.file = v->string;
   else if (v && v->kind != V_POISON)
     fail(s, "E0406", e->span, "init wants a file's name in quotes");
 }

@@ -5,7 +5,7 @@
  *   module     has at most four functions, whose names differ; variables have a
  *              valid type and different names
  *   buffers    of one kind have different names; variables' are declared, with
- *              that type; scalars are step, epoch, progress, count or seed
+ *              that type; scalars are those of kernel_scalar_name
  *   kernels    have extents of at least 1, and a number of iterations that fits
  *              64 bits
  *   operands   come before the instruction and are no stores; predicates are
@@ -30,17 +30,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* As the runtime's NetScalars. */
-static const char *const scalar_name[] = {"step", "epoch", "progress", "count",
-                                          "seed"};
-enum { SCALARS = sizeof scalar_name / sizeof *scalar_name };
-
 /* More would not fit the stacks of the passes. */
 enum { MAX_INSTRS = 1 << 16 };
 
 int kcheck_scalar(const char *name) {
-  for (int i = 0; i < SCALARS; i++)
-    if (!strcmp(name, scalar_name[i]))
+  for (int i = 0; i < KERNEL_SCALARS; i++)
+    if (!strcmp(name, kernel_scalar_name[i]))
       return i;
   return -1;
 }
@@ -383,10 +378,10 @@ static bool check_store(KCheck *c, int n) {
   if (c->store_of[i->buffer] >= 0)
     KFAIL("b%d is stored twice in one kernel", i->buffer);
   c->store_of[i->buffer] = n;
-  if (i->accumulate && !c->filled[i->buffer])
-    KFAIL("nothing fills b%d before this adds to it", i->buffer);
   if (i->accumulate && !dtype_is_float(i->type))
     KFAIL("a store that adds is of f32 or f64, not %s", dtype_name[i->type]);
+  if (i->accumulate && !c->filled[i->buffer])
+    KFAIL("nothing fills b%d before this adds to it", i->buffer);
   return i->accumulate || check_fill(c, n);
 }
 

@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const scalar_names[] = {"step", "epoch", "progress",
+static const char *const scalar_names[] = {"step", "epoch", "progress", "plateau",
                                            "count"};
 
 typedef struct Check {

@@ -10,12 +10,12 @@
 
 #include "passes/passes.h"
 
-enum { ALIGN = 64, N_SCALARS = 5 };
+enum { ALIGN = 64, N_SCALARS = 6 };
 
 /* In the order of the runtime's NetScalars; the seed is read by generated code
  * alone. */
 static const char *const scalar_name[N_SCALARS] = {"step", "epoch", "progress",
-                                                   "count", "seed"};
+                                                   "count",  "plateau", "seed"};
 
 static int64_t align_up(int64_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
 

@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { NET_ABI = 1 }; /* raised whenever a struct below changes */
+enum { NET_ABI = 2 }; /* raised whenever a struct below changes */
 
 /* Same order as the compiler's DType. */
 typedef enum NetType { NET_F32, NET_F64, NET_I32, NET_U32, NET_I1 } NetType;
@@ -61,6 +61,7 @@ typedef struct NetFunction {
 typedef struct NetScalars {
   double step, epoch, progress; /* progress: step / all steps */
   double count;                 /* real samples in this batch */
+  double plateau;               /* how often the patience of `plateau` ran out */
   uint64_t seed;
 } NetScalars;
 
@@ -87,17 +88,53 @@ typedef struct NetData {
   const NetDataEntry *entries;
 } NetData;
 
+/* What is watched at the end of each epoch: `on` is SPLIT.WHAT with SPLIT train,
+ * validation or test and WHAT loss, total, accuracy or a metric's name; less is
+ * better but for accuracy and for metrics that say `more`. */
+typedef struct NetWatch {
+  const char *on;   /* NULL: nothing */
+  int64_t patience; /* epochs without an improvement */
+  double delta;     /* what counts as one */
+} NetWatch;
+
+/* A number that evaluation reports beside the loss, from results of evaluate:
+ *   mean       metric.NAME f32[B], the mean over the samples
+ *   root       the square root of that mean
+ *   r2         metric.NAME.error f32[B] (sums of squared errors) and
+ *              metric.NAME.target f32[B, ..]
+ *   confusion  from `predicted` and the label: a table of counts */
+typedef enum NetMetricKind {
+  NET_MEAN, NET_ROOT, NET_R2, NET_CONFUSION
+} NetMetricKind;
+typedef struct NetMetric {
+  const char *name;
+  int32_t kind, more; /* more: larger is better */
+} NetMetric;
+
+/* A file of weights to start from: a name of the file that begins with `from`
+ * (up to a '.' or its end) stands for the program's that begins with `to`;
+ * both "" for all. `part`: names that the file lacks keep their first values,
+ * and names that only the file has are passed over. */
+typedef struct NetInit {
+  const char *file;
+  int32_t n_maps, part;
+  const char *const *from, *const *to;
+} NetInit;
+
 typedef struct NetProgram {
   int32_t abi; /* NET_ABI */
   int32_t shuffle;
   const char *name;  /* of the source file, without directory and .net */
   const char *label; /* the field that holds classes, or NULL */
-  const char *init;  /* file of the train section's `init`, or NULL */
+  NetInit init;      /* the train section's `init`; file NULL: none */
+  NetWatch stop, plateau, keep; /* keep: the best weights, saved and tested */
   int64_t epochs, batch;
   uint64_t seed;
   int64_t arena_bytes, scalars; /* scalars: offset of NetScalars */
   int32_t n_vars;
   const NetTensor *vars;
+  int32_t n_metrics;
+  const NetMetric *metrics;
   NetData data;
   NetFunction init_fn, train, evaluate, predict;
 } NetProgram;

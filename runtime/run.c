@@ -171,7 +171,7 @@ static bool open_data(NetRun *r, NetCommand command, DataError *e) {
 /* The first weights: the program's own, then those of a file. */
 static bool first_weights(NetRun *r, DataError *e) {
   const NetProgram *p = r->p;
-  const char *file = r->o->init ? r->o->init : p->init;
+  const char *file = r->o->init ? r->o->init : p->init.file;
   *r->scalars = (NetScalars){.count = (double)p->batch, .seed = r->seed};
   if (p->init_fn.run) p->init_fn.run(r->arena, r->pool);
   return !file || net_weights_load(p, r->arena, file, e);
@@ -182,7 +182,7 @@ int net_run_open(NetRun *r, const NetProgram *p, const NetOptions *o,
   DataError e = {0};
   *r = (NetRun){.p = p, .o = o, .seed = o->has_seed ? o->seed : p->seed};
   if (!net_options_reach(o, command)) return NET_USAGE;
-  if (command != NET_TRAIN && !o->init && !p->init) {
+  if (command != NET_TRAIN && !o->init && !p->init.file) {
     fprintf(stderr, "error: needs weights: --init FILE\n");
     return NET_USAGE;
   }

@@ -87,7 +87,7 @@ static void fill(char *arena, const KModule *m, const KFunc *f, Draw *d) {
       put(arena + x->offset, x->type.dtype, i, v[i]);
   }
   memcpy(arena + m->scalars, &d->o->step, sizeof d->o->step);
-  memcpy(arena + m->scalars + 32, &d->o->seed, sizeof d->o->seed);
+  memcpy(arena + m->scalars + 40, &d->o->seed, sizeof d->o->seed);
 }
 
 static const char *compare(Arena *a, const char *name, const Type *t,
