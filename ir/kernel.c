@@ -11,6 +11,10 @@ const char *const buffer_kind_name[] = {
     [BUF_TEMP] = "temp",
 };
 
+const char *const kernel_scalar_name[KERNEL_SCALARS] = {
+    "step", "epoch", "progress", "count", "plateau", "seed",
+};
+
 Kernel *kernel_new(Arena *a) {
   Kernel *k = arena_alloc(a, sizeof *k);
   k->schedule.vec = -1;

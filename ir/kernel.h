@@ -27,6 +27,9 @@ typedef enum BufferKind {
   BUF_TEMP    /* made by one kernel, read by others or a result */
 } BufferKind;
 extern const char *const buffer_kind_name[];
+/* Of the scalars, in the order of the runtime's NetScalars: 8 bytes each. */
+enum { KERNEL_SCALARS = 6 };
+extern const char *const kernel_scalar_name[KERNEL_SCALARS];
 
 typedef struct Buffer {
   BufferKind kind;

@@ -5,8 +5,7 @@
  * The text is untrusted. A line that is wrong becomes a diagnostic at its place
  * and its value or buffer is absent: lines that use it are read, to find what
  * else is wrong with them, and make nothing. What the grammar cannot see, the
- * verifier finds in the whole, and that is told at the line that it is about.
- */
+ * verifier finds in the whole, and that is told at the line that it is about. */
 #include "ir/kernel.h"
 #include "ir/lex.h"
 
@@ -19,14 +18,14 @@ typedef struct Numbers {
   struct Number {
     int64_t number;
     int index;
-  } * at;
+  } *at;
 } Numbers;
 
 typedef struct Places { /* of lines, for what the verifier finds */
   int n, capacity;
   struct Place {
     size_t begin, end;
-  } * at;
+  } *at;
 } Places;
 typedef struct Place Place;
 

@@ -2,29 +2,31 @@
  * every text that is read. It works out afresh what the passes worked out. It
  * verifies that
  *
- *   module     has at most four functions, whose names differ; variables have a
- *              valid type and different names
+ *   module     has at most four functions, whose names differ; variables have
+ *              a valid type and different names
  *   buffers    of one kind have different names; variables' are declared, with
  *              that type; scalars are those of kernel_scalar_name
- *   kernels    have extents of at least 1, and a number of iterations that fits
- *              64 bits
+ *   kernels    have extents of at least 1, a number of iterations that fits
+ *              64 bits, and no more instructions than the passes can take
  *   operands   come before the instruction and are no stores; predicates are
  *              i1, indices whole numbers, and the types of an operation are
- * those that infer_type gives accesses   have their buffer's type and stay
- * inside it over all extents, unless a predicate guards them; at index 0, where
- * they have one stores     depend on parallel dimensions alone; write each
- * element of their buffer once unless they add; at most one of a buffer in a
- * kernel loads      of a buffer that the same kernel stores are of the same
- * element, before it is stored; everything else is filled by a kernel before,
- * if not from outside reductions are over values that do not depend on a
- * reduction; no value depends on both a reduction and a reduced dimension
- *   inputs and scalars are not stored, and the seed not loaded; what draws
- * random numbers has the buffers `step` and `seed` results    are buffers that
- * have a value, of that type; names differ
+ *              those that infer_type gives
+ *   accesses   have their buffer's type and stay inside it over all extents,
+ *              unless a predicate guards them; at index 0, where they have one
+ *   stores     depend on parallel dimensions alone; write each element of
+ *              their buffer once unless they add; at most one of a buffer in a
+ *              kernel; none is of an input or scalar
+ *   loads      of a buffer that the same kernel stores are of the same
+ *              element, before it is stored; everything else has been filled
+ *              by a kernel before, or from outside; the seed is not loaded
+ *   reductions are over values that do not depend on a reduction; no value
+ *              depends on both a reduction and a reduced dimension
+ *   draws      of random numbers find the buffers `step` and `seed`
+ *   results    are buffers that have a value, of that type; names differ
  *
- * and, in kernel_verify_plan.c, schedules and offsets, once there are any. Does
- * not verify that a predicate keeps an access inside. Repeated names are found
- * by sorting, since a text from outside may hold very many. */
+ * and, in kernel_verify_plan.c, schedules and offsets, once there are any.
+ * Does not verify that a predicate keeps an access inside. Repeated names are
+ * found by sorting, since a text from outside may hold very many. */
 #include "ir/kernel_verify.h"
 
 #include <stdlib.h>

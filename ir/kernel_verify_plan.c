@@ -1,18 +1,22 @@
 /* The verifier of kernels, the part for what `schedule` and `plan` add. It
  * verifies that
  *
- *   schedules  are there for all kernels or, without a processor, for none
+ *   schedules  are there for all kernels or, without a processor, for none;
  *              order each dimension once, parallel ones before reduced ones
  *   lanes      are 2, 4 .. 64; lanes of one vector add to different elements,
  *              and an argmax is not over lanes
  *   tiles      are at least 1, and small together
  *   pieces     are one, or the steps of the outermost loop; those of stores
- * that add do not meet random     numbers are drawn as philox.h lays them out:
- * vectors of 16, four a tile offsets    are there for everything or, before
- * `plan`, for nothing; are multiples of 64 inside the arena; variables and
- * scalars have the module's places     of buffers that live at one time do not
- * meet, nor with those of variables and scalars. A buffer lives from the kernel
- * that first touches it to the last; inputs from the start, results to the end
+ *              that add do not meet
+ *   draws      of random numbers are as philox.h lays them out: vectors of 16,
+ *              four a tile
+ *   offsets    are there for everything or, before `plan`, for nothing; are
+ *              multiples of 64 inside the arena; variables and scalars have
+ *              the module's
+ *   places     of buffers that live at one time do not meet, nor with those of
+ *              variables and scalars. A buffer lives from the kernel that
+ *              first touches it to the last; inputs from the start, results to
+ *              the end
  *
  * Overlaps are found with a tree over the offsets, in n log n, since a text
  * from outside may hold very many buffers. */
@@ -24,7 +28,7 @@
 enum {
   ALIGN = 64,
   SCALAR_SIZE = 8,
-  SCALAR_BYTES = 5 * SCALAR_SIZE, /* the runtime's NetScalars */
+  SCALAR_BYTES = KERNEL_SCALARS * SCALAR_SIZE,
   MAX_LANES = 64,
   MAX_TILE = 4096, /* positions of a register tile */
   RAND_LANES = 16,
@@ -277,7 +281,9 @@ static bool check_lives(KCheck *c, Lives *l) {
 
 static bool check_place(KCheck *c, const char *what, int64_t offset,
                         int64_t bytes) {
-  if (offset < 0 || offset % ALIGN != 0)
+  if (offset < 0)
+    KFAIL("%s has no offset, but the arena is planned", what);
+  if (offset % ALIGN != 0)
     KFAIL("%s at %lld, which is no multiple of %d", what, (long long)offset,
           ALIGN);
   if (offset > c->m->bytes - bytes)
