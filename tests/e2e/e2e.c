@@ -203,7 +203,7 @@ static void bad_data(void) {
   refuses("no/such/folder", "no/such/folder");
   refuses("shapes(train = -1)", "train");
   refuses("shapes(trian = 10)", "train");
-  refuses("shapes(", "shapes");
+  refuses("shapes(", "--data");
 }
 
 static void bad_weights(void) {

@@ -126,9 +126,10 @@ static void one(const Kind *kind, const Mutant *m, int i, uint64_t seed) {
     snprintf(kept, sizeof kept, BUILD "/mutant-%llu-%d.%s",
              (unsigned long long)seed, i, kind->suffix);
     check_write(kept, m->s, m->n);
-    check_that(false, "exit %d: %s %s %s\n%.300s", r.status, check_netc(),
-               kind->command, kept, r.err);
+    printf("\nexit %d: %s %s %s\n%.300s", r.status, check_netc(),
+           kind->command, kept, r.err);
   }
+  check_that(ok, "mutant %d of seed %llu", i, (unsigned long long)seed);
   run_free(&r);
 }
 
@@ -159,6 +160,7 @@ static void programs(void) {
   glob_t found = {0};
   glob("models/*.net", 0, NULL, &found);
   glob("tests/ref/*_l1*.net", GLOB_APPEND, NULL, &found);
+  glob("tests/golden/*/*.net", GLOB_APPEND, NULL, &found);
   campaign(&program, &found, check_long() ? LONG : SHORT);
   globfree(&found);
 }
