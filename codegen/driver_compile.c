@@ -53,14 +53,16 @@ static DataField field_of(Arena *a, const NetField *f) {
 static bool find_fields(void *context, const DataSpec *spec,
                         DataField **fields, int *n_fields, Diags *d) {
   Compile *c = context;
-  const Options *o = c->o;
+  const char *given = c->o->data ? c->o->data : c->o->run.data;
   NetField found[NET_FIELDS];
   char message[640];
   int n = 0;
   NetData data = program_data(c->arena, spec);
-  if (!net_data_fields(&data, o->data ? o->data : o->run.data, found, &n,
-                       message, (int)sizeof message)) {
-    diag_error(d, "E0501", spec->span, "%s", message);
+  if (!net_data_fields(&data, given, found, &n, message,
+                       (int)sizeof message)) {
+    Diag *told = diag_error(d, "E0501", spec->span, "%s", message);
+    if (given)
+      diag_note(told, (Span){0}, "the command line says --data '%s'", given);
     return false;
   }
   c->fields = arena_alloc(c->arena, sizeof *c->fields * NET_FIELDS);
