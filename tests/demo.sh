@@ -19,7 +19,7 @@ train() {
   echo
   echo "--- netc run $model --data '$data' --epochs $epochs $*"
   "$netc" run "$model" --data "$data" --epochs $epochs --print-every 2000 \
-    --log "$logs/$name" "$@"
+    --log "$logs/$name" --quiet "$@"
 }
 
 # last NAME SPLIT KEY: the number in the last record of that split

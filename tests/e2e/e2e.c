@@ -59,6 +59,17 @@ static double last_logged(const char *path, const char *split,
   return v;
 }
 
+/* The mean of the classes' accuracies, printed in whole percents. */
+static double mean_of_classes(const char *out, int *classes) {
+  double sum = 0;
+  int percent;
+  *classes = 0;
+  for (const char *s = out; (s = strstr(s, "Accuracy of ")); s++)
+    if (sscanf(strchr(s, ':'), ": %d %%", &percent) == 1)
+      sum += percent, (*classes)++;
+  return *classes ? sum / *classes / 100 : 0;
+}
+
 static void trains(void) {
   const char *log = check_path("train.log");
   Run r = EXPECT(0, check_netc(), "run", "tests/e2e/shapes.net", "--log", log,
@@ -68,7 +79,11 @@ static void trains(void) {
   check_that(loss >= 0 && loss < 0.25, "test loss %g, expected < 0.25", loss);
   check_that(accuracy > 0.93, "test accuracy %g, expected > 0.93", accuracy);
   check_that(strstr(r.out, "Finished Training") != NULL, "prints its end");
-  check_that(strstr(r.out, "Accuracy of ") != NULL, "prints the classes");
+  int classes;
+  double mean = mean_of_classes(r.out, &classes); /* rounded down */
+  check_that(classes == 10 && mean <= accuracy && mean > accuracy - 0.01,
+             "%d classes, %.3f right in the mean of them, %.3f in all", classes,
+             mean, accuracy);
   run_free(&r);
 }
 
