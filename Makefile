@@ -45,7 +45,7 @@ $(BUILD)/runtime.a $(if $(SANITIZE),,$(BUILD)/libnet.a): $(RUNTIME)
 	ar rcs $@ $^
 ifdef SANITIZE # executables that netc builds link the plain archive
 $(BUILD)/libnet.a: $(wildcard runtime/*)
-	$(MAKE) SANITIZE= build/libnet.a && cp build/libnet.a $@
+	$(MAKE) SANITIZE= BUILD=build build/libnet.a && cp build/libnet.a $@
 endif
 
 $(BUILD)/%.o: %.c
