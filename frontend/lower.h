@@ -541,7 +541,8 @@ Node *lower_updates(Scope *s, const Expr *optimizer, Node *objective,
 /* lower_prox.c */
 Prox *add_prox(Scope *s, const Expr *e);
 /* The new value of a parameter after the rules that apply to it. */
-const Value *apply_prox(Scope *s, const ParamInfo *p, const Value *w, Node *lr);
+const Value *apply_prox(Scope *s, const ParamInfo *p, const Value *w,
+                        const Value *lr);
 
 /* lower_prune.c: the graph without the nodes that no output needs. */
 Graph *prune(Arena *a, const Graph *g);

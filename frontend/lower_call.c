@@ -262,6 +262,8 @@ static const Value *unknown_call(Scope *s, const Expr *call,
          "itself: prox(0.1 * l1(weights))");
     return &poison;
   }
+  if (s->is_train && !L->user->defs[DEF_NET].n)
+    return &poison; /* that there is no net was told */
   if (scope_slot(s, name)) {
     fail(s, "E0207", at, "%s is a value and cannot be called", name);
     return &poison;

@@ -72,7 +72,8 @@ static bool reaches(const Prox *p, const ParamInfo *info) {
   return false;
 }
 
-static const Value *apply(Scope *s, const Prox *p, const Value *w, Node *lr) {
+static const Value *apply(Scope *s, const Prox *p, const Value *w,
+                          const Value *lr) {
   Lower *L = s->L;
   Expr *rest = arena_alloc(L->a, sizeof *rest);
   *rest = *p->call;
@@ -80,10 +81,12 @@ static const Value *apply(Scope *s, const Prox *p, const Value *w, Node *lr) {
   rest->call.n_args--;
   Call c = {p->def, p->call, rest, s, w, L->root};
   Scope *inner = scope_for_call(s, &c);
+  inner->stage = p->def->ast->name.s;
+  inner->loc = loc_of_span(L->a, p->call->span, inner->stage);
   if (!bind_args(inner, &c, 0))
     return &poison;
   scope_declare(inner);
-  const Value *pair[2] = {value_node(L, lr, false), p->factor};
+  const Value *pair[2] = {lr, p->factor};
   const Stmt *rule = rule_of(p->def);
   scope_bind(inner, rule->name,
              elementwise(s, p->term->span, OP_MUL, 2, pair));
@@ -91,7 +94,7 @@ static const Value *apply(Scope *s, const Prox *p, const Value *w, Node *lr) {
 }
 
 const Value *apply_prox(Scope *s, const ParamInfo *p, const Value *w,
-                        Node *lr) {
+                        const Value *lr) {
   for (int i = 0; i < s->L->n_prox; i++)
     if (reaches(&s->L->prox[i], p))
       w = apply(s, &s->L->prox[i], w, lr);

@@ -11,7 +11,7 @@ typedef struct Updates {
   Scope *s; /* the train section */
   const Def *def;
   const Expr *call;
-  Node *lr;
+  const Value *lr;
   Names shared; /* the new value of states that are one number, of Node */
 } Updates;
 
@@ -117,18 +117,10 @@ static Scope *optimizer_scope(Updates *u, ParamInfo *p, Node *g) {
   return s;
 }
 
-/* The learning rate, for the log: the argument `lr`, 0 if there is none. */
-static Node *learning_rate(Scope *s) {
-  Lower *L = s->L;
+/* The learning rate: the argument `lr`, 0 if there is none. */
+static const Value *learning_rate(Scope *s) {
   Slot *slot = scope_slot(s, "lr");
-  const Value *v = slot ? force_slot(s, slot, "lr", slot->span) : NULL;
-  Type type = type_scalar(T_F64);
-  if (!v)
-    return graph_const(L->g, 0, type);
-  if (v->kind == V_POISON)
-    return NULL;
-  set_loc(s, s->site);
-  return fit_node(s, s->site, v, &type, "the learning rate");
+  return slot ? force_slot(s, slot, "lr", slot->span) : value_number(s->L, 0);
 }
 
 static bool update_param(Updates *u, ParamInfo *p, Node *g) {
@@ -147,7 +139,7 @@ static bool update_param(Updates *u, ParamInfo *p, Node *g) {
   if (!u->lr)
     u->lr = learning_rate(s);
   const Value *v = force_update(s, last);
-  if (v->kind == V_POISON || !u->lr)
+  if (v->kind == V_POISON || u->lr->kind == V_POISON)
     return false;
   v = apply_prox(u->s, p, v, u->lr);
   set_loc(s, last->stmt->span);
@@ -273,5 +265,8 @@ Node *lower_updates(Scope *s, const Expr *optimizer, Node *objective,
   bool good = true;
   for (int i = 0; i < n && good; i++)
     good = update_param(&u, param[i], g[i]);
-  return good ? u.lr : NULL;
+  Type type = type_scalar(T_F64);
+  set_loc(s, optimizer->span);
+  return good ? fit_node(s, optimizer->span, u.lr, &type, "the learning rate")
+              : NULL;
 }

@@ -1,0 +1,309 @@
+/* Lowering beyond what the golden files of tests/golden/ir and tests/errors show:
+ * the values of losses, layers and updates, worked out by hand, through the
+ * interpreter; that random bits hang on places and not on names; and that broken
+ * programs give diagnostics and nothing else. */
+#include "frontend/frontend.h"
+#include "passes/passes.h"
+#include "tests/check.h"
+
+#include <math.h>
+#include <string.h>
+
+/* The data of every test: x f32[4], image f32[1,3,3], y class[3], z f32[2]. */
+static bool fields(void *context, const DataSpec *data, DataField **out,
+                   int *n, Diags *d) {
+  (void)data;
+  (void)d;
+  static const int64_t four[] = {4}, image[] = {1, 3, 3}, two[] = {2};
+  *out = arena_alloc(context, 4 * sizeof **out);
+  (*out)[0] = (DataField){"x", type_of(T_F32, 1, four), 0};
+  (*out)[1] = (DataField){"image", type_of(T_F32, 3, image), 0};
+  (*out)[2] = (DataField){"y", type_scalar(T_I32), 3};
+  (*out)[3] = (DataField){"z", type_of(T_F32, 1, two), 0};
+  *n = 4;
+  return true;
+}
+
+typedef struct Case {
+  Arena *a;
+  Diags d;
+  FrontOptions options;
+  Program *p;
+} Case;
+
+static Case lower_text(const char *text, const char *define, double value) {
+  Case c = {.a = arena_new()};
+  diags_init(&c.d, c.a);
+  Define *d = arena_alloc(c.a, sizeof *d);
+  *d = (Define){define, arena_printf(c.a, "%.17g", value), false};
+  c.options = (FrontOptions){.n_defines = define != NULL, .defines = d,
+                             .fields = fields, .context = c.a};
+  const Ast *ast = parse(c.a, &c.d, source_of_text(c.a, "t.net", text));
+  if (ast)
+    c.p = lower(c.a, &c.d, ast, &c.options);
+  check_that(!c.p == (c.d.errors > 0), "a program or errors:\n%s", text);
+  return c;
+}
+
+/* A program that must be right: verified. */
+static Case good(const char *text) {
+  Case c = lower_text(text, NULL, 0);
+  if (!c.p)
+    diags_print(&c.d, stderr);
+  if (check_that(c.p != NULL, "this is right:\n%s", text)) {
+    const char *wrong = verify_module(c.a, c.p->module);
+    check_that(!wrong, "%s", wrong ? wrong : "");
+  }
+  return c;
+}
+
+/* -- values: what the leaves hold */
+
+typedef struct Leaf {
+  const char *name;
+  int n;
+  double v[40]; /* repeated as needed */
+} Leaf;
+
+typedef struct World {
+  Arena *a;
+  const Leaf *leaf; /* ends with a name NULL */
+} World;
+
+static const double *leaf_value(void *context, const Node *n) {
+  World *w = context;
+  int64_t count = type_count(&n->type);
+  double *v = arena_alloc(w->a, (size_t)count * sizeof *v);
+  const Leaf *l = w->leaf;
+  while (l->name && strcmp(l->name, n->attr.name))
+    l++;
+  for (int64_t i = 0; l->name && i < count; i++)
+    v[i] = l->v[i % l->n];
+  return v;
+}
+
+static const double *result(Case *c, const char *function, const char *output,
+                            const Leaf *leaf) {
+  static const double nothing[64];
+  const Module *m = c->p ? pass_grad(c->a, c->p->module, &c->d) : NULL;
+  Graph *g = m ? module_find_graph(m, function) : NULL;
+  World w = {c->a, leaf};
+  EvalEnv env = {.context = &w, .leaf = leaf_value, .seed = 1};
+  for (int i = 0; g && i < g->n_outputs; i++)
+    if (!strcmp(g->output[i].name, output))
+      return eval_graph(c->a, g, &env)[g->output[i].node->id];
+  check_that(false, "%s has no output %s", function, output);
+  return nothing;
+}
+
+static void near(double got, double want, const char *what) {
+  check_that(fabs(got - want) <= 1e-12 * (1 + fabs(want)),
+             "%s: %.17g, not %.17g", what, got, want);
+}
+
+#define DATA "data npy(\"x\", \"y\")\n"
+#define TRAIN(loss, rest) \
+  "\ntrain {\n  loss = " loss "\n  optimizer = sgd(lr = 0.1)\n" rest "}\n"
+
+/* Logits 1, 2, 3, 4 of which three are classes; labels 0, 2. */
+static void test_cross_entropy(void) {
+  Case c = good(DATA "net m(x: [4]) { slice(x, 0, 0, 3) + linear(x, 3) }"
+                TRAIN("cross_entropy(m(x), y)", "batch = 2\n"));
+  const Leaf leaf[] = {{"x", 4, {1, 2, 3, 4}}, {"y", 2, {0, 2}},
+                       {"m.linear1.W", 1, {0}}, {"m.linear1.b", 1, {0}},
+                       {"count", 1, {2}}, {NULL, 0, {0}}};
+  double whole = log(exp(1) + exp(2) + exp(3));
+  near(*result(&c, "train", "loss", leaf), (2 * whole - 1 - 3) / 2,
+       "the mean of two rows");
+  const double *each = result(&c, "evaluate", "loss", leaf);
+  near(each[0], whole - 1, "the first row");
+  near(each[1], whole - 3, "the second row");
+  near(each[2], 0, "a row beyond the count");
+  near(result(&c, "evaluate", "predicted", leaf)[1], 2, "the largest logit");
+  arena_free(c.a);
+}
+
+static void test_short_batch(void) {
+  Case c = good(DATA "net m(x: [4]) { x -> linear(2) }"
+                TRAIN("squared_error(m(x), z)", "batch = 4\n"));
+  const Leaf leaf[] = {{"x", 4, {1, 1, 1, 1}}, {"m.linear1.W", 1, {1}},
+                       {"m.linear1.b", 2, {0, 1}},
+                       {"z", 8, {4, 5, 3, 3, 99, 99, 99, 99}},
+                       {"count", 1, {2}}, {NULL, 0, {0}}};
+  near(*result(&c, "train", "loss", leaf), (0 + (1 + 4) / 2.0) / 2,
+       "rows beyond the count do not matter");
+  arena_free(c.a);
+}
+
+/* A window of 2 over 3x3 in steps of 1, by hand. */
+static void test_conv(void) {
+  Case c = good(DATA "net m(x: [1, 3, 3]) { x -> conv(1, 2) -> maxpool(2)\n"
+                "  -> flatten }" TRAIN("sum(m(image))", ""));
+  const Leaf leaf[] = {{"image", 9, {1, 2, 3, 4, 5, 6, 7, 8, 9}},
+                       {"m.conv1.W", 4, {1, -1, 2, 1}},
+                       {"m.conv1.b", 1, {0.5}}, {"count", 1, {1}},
+                       {NULL, 0, {0}}};
+  /* the largest of 1-2+8+5, 2-3+10+6, 4-5+14+8, 5-6+16+9 */
+  near(*result(&c, "predict", "output", leaf), 24.5, "conv and maxpool");
+  arena_free(c.a);
+}
+
+static void test_weighted(void) {
+  Case c = good(DATA "net m(x: [4]) { slice(x, 0, 0, 3) + linear(x, 3) }"
+                TRAIN("cross_entropy(m(x), y, class_weights = [1, 2, 5])",
+                      "batch = 2\n"));
+  const Leaf leaf[] = {{"x", 4, {1, 2, 3, 4}}, {"y", 2, {0, 2}},
+                       {"m.linear1.W", 1, {0}}, {"m.linear1.b", 1, {0}},
+                       {"count", 1, {2}}, {NULL, 0, {0}}};
+  double whole = log(exp(1) + exp(2) + exp(3));
+  near(*result(&c, "train", "loss", leaf),
+       (1 * (whole - 1) + 5 * (whole - 3)) / 6, "the weighted mean");
+  near(result(&c, "evaluate", "weight", leaf)[1], 5, "a row's weight");
+  near(result(&c, "evaluate", "loss", leaf)[1], 5 * (whole - 3),
+       "a row's loss times its weight");
+  arena_free(c.a);
+}
+
+static void test_penalties(void) {
+  Case c = good(DATA "net m(x: [4]) { x -> linear(2) as a -> linear(2) as b }"
+                TRAIN("squared_error(m(x), z)",
+                      "penalty = 2 * l1(weights except m.b) + l2(parameters)\n"));
+  const Leaf leaf[] = {{"m.a.W", 2, {1, -2}}, {"m.a.b", 1, {3}},
+                       {"m.b.W", 1, {0}}, {"m.b.b", 1, {4}},
+                       {"count", 1, {32}}, {NULL, 0, {0}}};
+  near(*result(&c, "train", "penalty.l1", leaf), 2 * 12, "l1 of one layer");
+  near(*result(&c, "train", "penalty.l2", leaf), (20 + 2 * 9 + 2 * 16) / 2.0,
+       "l2 of all");
+  near(*result(&c, "train", "total", leaf), 16 + 24 + 35, "the objective");
+  arena_free(c.a);
+}
+
+/* -- places of random bits */
+
+static int places(const Case *c, const char *function, int64_t *out, int most) {
+  const Graph *g = module_find_graph(c->p->module, function);
+  int n = 0;
+  for (int i = 0; i < g->n_nodes && n < most; i++)
+    if (g->node[i]->op == OP_RAND)
+      out[n++] = g->node[i]->attr.num[0];
+  return n;
+}
+
+static void test_places(void) {
+  static const char *const same[] = {
+      DATA "net m(x: [4]) { x -> linear(8) -> dropout(0.5) -> linear(3) }"
+      TRAIN("cross_entropy(m(x), y)", ""),
+      "const p = 0.5\n" DATA "net other(v: [4]) {\n  v -> linear(8) as first\n"
+      "    -> dropout(p) as d -> linear(3, bias = true) as second }"
+      TRAIN("cross_entropy(other(x), y)", "penalty = l2(weights)\n"),
+  };
+  int64_t place[2][2][32];
+  int n[2][2];
+  for (int i = 0; i < 2; i++) {
+    Case c = good(same[i]);
+    n[i][0] = places(&c, "init", place[i][0], 32);
+    n[i][1] = places(&c, "train", place[i][1], 32);
+    check_that(places(&c, "evaluate", place[i][1] + 16, 16) == 0,
+               "evaluation draws nothing");
+    arena_free(c.a);
+  }
+  CU_ASSERT_EQUAL(n[0][0], 4);
+  CU_ASSERT_EQUAL(n[0][1], 1);
+  for (int k = 0; k < 2; k++) {
+    CU_ASSERT_EQUAL(n[0][k], n[1][k]);
+    for (int i = 0; i < n[0][k]; i++)
+      check_that(place[0][k][i] == place[1][k][i],
+                 "names do not change place %d of %d", i, k);
+  }
+  for (int i = 0; i < n[0][0]; i++)
+    for (int k = 0; k < i; k++)
+      CU_ASSERT_NOT_EQUAL(place[0][0][i], place[0][0][k]);
+}
+
+/* -- what exists */
+
+static void test_lazy(void) {
+  Case c = good(DATA "layer f(x: [n], wide) {\n"
+                "  weight A: [n] = 1\n  weight B: [3, n] = 1\n"
+                "  if wide then B @ x else A * x\n}\n"
+                "net m(x: [4]) { x -> f(false) -> f(true) }"
+                TRAIN("cross_entropy(m(x), y)", ""));
+  CU_ASSERT_EQUAL(c.p->module->n_vars, 2);
+  CU_ASSERT_PTR_NOT_NULL(module_find_var(c.p->module, "m.f1.A"));
+  CU_ASSERT_PTR_NOT_NULL(module_find_var(c.p->module, "m.f2.B"));
+  arena_free(c.a);
+}
+
+static void test_defines(void) {
+  static const char text[] =
+      "const n = 5\n" DATA "net m(x: [4]) { x -> linear(n) -> linear(3) }"
+      TRAIN("cross_entropy(m(x), y)", "batch = 3 * n\n") "variant small { n = 2 }";
+  Case c = lower_text(text, "n", 7);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(c.p);
+  CU_ASSERT_EQUAL(c.p->batch, 21);
+  CU_ASSERT_EQUAL(c.p->n_variants, 1);
+  CU_ASSERT(c.options.defines->used);
+  CU_ASSERT_EQUAL(c.p->stages[0].parameters, 7 * 5);
+  CU_ASSERT_STRING_EQUAL(c.p->label, "y");
+  arena_free(c.a);
+  c = lower_text(text, "m", 7);
+  CU_ASSERT_PTR_NULL(c.p);
+  arena_free(c.a);
+}
+
+/* The first step of Adam moves by lr against the sign of the gradient. */
+static void test_adam(void) {
+  Case c = good(DATA "net m(x: [4]) { x -> linear(2, bias = false) }\n"
+                "train { loss = squared_error(m(x), z)\n"
+                "  optimizer = adam(lr = 0.25) }");
+  const Module *m = c.p->module;
+  const Var *t = module_find_var(m, "optimizer.t");
+  CU_ASSERT_PTR_NOT_NULL_FATAL(t);
+  CU_ASSERT(t->type.dtype == T_F64 && t->type.rank == 0);
+  CU_ASSERT_PTR_NOT_NULL(module_find_var(m, "optimizer.v.m.linear1.W"));
+  const Leaf leaf[] = {{NULL, 0, {0}}};
+  near(*result(&c, "train", "optimizer.t", leaf), 1, "steps");
+  near(*result(&c, "train", "lr", leaf), 0.25, "the rate");
+  arena_free(c.a);
+}
+
+/* -- files that are wrong all over: a few bytes changed at every place */
+
+static void test_broken(void) {
+  static const char text[] =
+      "const p = 0.5\n" DATA
+      "layer f(x: [n], k, q = 2 * k) { weight W: [k, n] = normal(0, q)\n"
+      "  y = W @ x; if training and q > 1 then y else y * q }\n"
+      "net m(x: [4]) { x -> repeat(2) (f(4) -> relu) as r -> dropout(p)\n"
+      "  -> f(3) as g }\n"
+      "train { loss = cross_entropy(m(x), y); penalty = p * l1(m.g.W)\n"
+      "  optimizer = adam(lr = cosine()); clip = 1 }\n";
+  static const char *const instead[] = {"", "0", "x", "(", "-1", "1e9", " -> "};
+  for (size_t i = 0; text[i]; i++)
+    for (size_t k = 0; k < sizeof instead / sizeof *instead; k++) {
+      char buffer[sizeof text + 8] = "";
+      memcpy(buffer, text, i);
+      strcpy(buffer + i, instead[k]);
+      strcat(buffer, text + i + 1);
+      Case c = lower_text(buffer, NULL, 0);
+      if (c.p)
+        check_that(!verify_module(c.a, c.p->module), "verifies:\n%s", buffer);
+      arena_free(c.a);
+    }
+}
+
+void suite_lower(void) {
+  static const CheckTest tests[] = {
+      {"cross entropy", test_cross_entropy},
+      {"a short batch", test_short_batch},
+      {"conv", test_conv},
+      {"weighted losses", test_weighted},
+      {"penalties", test_penalties},
+      {"places of random bits", test_places},
+      {"what is not reached does not exist", test_lazy},
+      {"defines", test_defines},
+      {"adam", test_adam},
+      {"broken files", test_broken},
+      {NULL, NULL}};
+  check_suite("lower", tests);
+}
