@@ -11,8 +11,9 @@
  *   operands   come before the instruction and are no stores; predicates are
  *              i1, indices whole numbers, and the types of an operation are
  *              those that infer_type gives
- *   accesses   have their buffer's type and stay inside it over all extents,
- *              unless a predicate guards them; at index 0, where they have one
+ *   accesses   have their buffer's type and stay inside it over all extents
+ *              and all values that their index can have (max and min bound it),
+ *              unless a predicate guards them
  *   stores     depend on parallel dimensions alone; write each element of
  *              their buffer once unless they add; at most one of a buffer in a
  *              kernel; none is of an input or scalar
@@ -257,6 +258,31 @@ static bool check_op(KCheck *c, int n) {
   return true;
 }
 
+/* Where the value of an instruction can lie, if it is a whole number. */
+static KRange range_of(const KCheck *c, int n) {
+  const Instr *i = &c->k->instr[n];
+  const KRange full = i->type == T_U32 ? (KRange){0, UINT32_MAX}
+                                       : (KRange){INT32_MIN, INT32_MAX};
+  if (i->kop == K_CONST)
+    return (KRange){(int64_t)i->value, (int64_t)i->value};
+  if (i->kop == K_INDEX) {
+    KRange r;
+    kcheck_range(c->k, &i->at, &r.low, &r.high);
+    return r.low >= full.low && r.high <= full.high ? r : full;
+  }
+  bool max = i->op == OP_MAX;
+  if (i->kop != K_OP || (!max && i->op != OP_MIN))
+    return full;
+  KRange a = c->range[i->in[0]], b = c->range[i->in[1]];
+  return (KRange){(a.low > b.low) == max ? a.low : b.low,
+                  (a.high > b.high) == max ? a.high : b.high};
+}
+
+static bool add_scaled(int64_t *sum, int64_t value, int64_t scale) {
+  return !__builtin_mul_overflow(value, scale, &value) &&
+         !__builtin_add_overflow(*sum, value, sum);
+}
+
 static bool check_access(KCheck *c, int n) {
   const Instr *i = &c->k->instr[n];
   if (i->buffer < 0 || i->buffer >= c->f->n_buffers)
@@ -277,6 +303,9 @@ static bool check_access(KCheck *c, int n) {
     KFAIL("the index of %%%d has scale %lld", n, (long long)i->scale);
   int64_t low, high, count = type_count(&b->type);
   kcheck_range(c->k, &i->at, &low, &high);
+  if (index && (!add_scaled(&low, c->range[i->in[1]].low, i->scale) ||
+                !add_scaled(&high, c->range[i->in[1]].high, i->scale)))
+    KFAIL("%%%d: an index does not fit 64 bits", n);
   if (!guarded && (low < 0 || high >= count))
     KFAIL("%%%d reaches elements %lld to %lld of b%d, which has %lld", n,
           (long long)low, (long long)high, i->buffer, (long long)count);
@@ -334,8 +363,12 @@ static bool check_instr(KCheck *c, int n) {
   if ((unsigned)i->kop > K_REDUCE || (unsigned)i->op >= OP_COUNT ||
       (unsigned)i->type >= T_COUNT)
     KFAIL("%%%d has no operation", n);
-  return check_affine(c, n, &i->at) && check_affine(c, n, &i->row) &&
-         check_operands(c, n) && check_value_of(c, n);
+  if (!check_affine(c, n, &i->at) || !check_affine(c, n, &i->row) ||
+      !check_operands(c, n) || !check_value_of(c, n))
+    return false;
+  if (i->type == T_I32 || i->type == T_U32)
+    c->range[n] = range_of(c, n);
+  return true;
 }
 
 /* -- kernels */
@@ -471,11 +504,12 @@ static bool check_kernel(KCheck *c) {
   const Kernel *k = c->k;
   if (!check_dims(c))
     return false;
+  size_t most = (size_t)k->n_instrs + 1;
+  c->range = arena_alloc(c->arena, most * sizeof *c->range);
+  c->depends = arena_alloc(c->arena, most * sizeof *c->depends);
   for (int n = 0; n < k->n_instrs; n++)
     if (!check_instr(c, n))
       return false;
-  c->depends =
-      arena_alloc(c->arena, ((size_t)k->n_instrs + 1) * sizeof *c->depends);
   if (!check_reductions(c) || !check_memory(c))
     return false;
   c->v.instr = -1;

@@ -4,6 +4,10 @@
 
 #include "ir/kernel.h"
 
+typedef struct KRange { /* of a whole number */
+  int64_t low, high;
+} KRange;
+
 typedef struct KCheck {
   Arena *arena;
   const KModule *m;
@@ -15,6 +19,7 @@ typedef struct KCheck {
   int *store_of;     /* by buffer: the kernel's store of it, or -1 */
   bool draws;        /* a kernel of the function draws random numbers */
   uint32_t *depends; /* by instruction: see kernel_depends */
+  KRange *range;     /* by instruction: where a whole number lies */
   KViolation v;
 } KCheck;
 
