@@ -21,13 +21,13 @@ typedef struct Numbers {
   } *at;
 } Numbers;
 
-typedef struct Places { /* of lines, for what the verifier finds */
+typedef struct Place { /* of a line, for what the verifier finds */
+  size_t begin, end;
+} Place;
+typedef struct Places {
   int n, capacity;
-  struct Place {
-    size_t begin, end;
-  } *at;
+  Place *at;
 } Places;
-typedef struct Place Place;
 
 typedef struct KernelPlace {
   Place line, schedule;
@@ -570,7 +570,6 @@ static void verify(Reader *r) {
   lex_fail(&r->l, "E0907", at.begin, "%s", v.text);
 }
 
-/* NULL after a diagnostic. */
 KModule *read_kmodule(Arena *a, Diags *d, const Source *source) {
   Reader *r = arena_alloc(a, sizeof *r);
   Lex *l = &r->l;
