@@ -235,6 +235,7 @@ struct Instance {
   Scope *outer;      /* in this scope, at this place */
   struct Place place;
   bool piped;        /* the call's first argument came from the left */
+  int calls;         /* of a net, in this function */
   int n_params, cap_params;
   OwnParam **param;
   int n_sites, cap_sites, sites_state;

@@ -29,7 +29,10 @@ Scope *scope_for_call(Scope *s, const Call *c) {
   Lower *L = s->L;
   Scope *inner = scope_new(L, c->def->file, c->def, s);
   inner->home.instance = own_instance(s, c);
-  inner->home.path = call_path(s, c->at);
+  /* What stands in `train` besides does not move a net's random bits. */
+  inner->home.path = c->def->ast->kind == DEF_NET
+                         ? mix32(c->own->hash, (uint32_t)c->own->calls++)
+                         : call_path(s, c->at);
   inner->now = inner->home;
   inner->updates_apply = L->training;
   if (!inner->home.instance->body)

@@ -195,7 +195,8 @@ static void test_places(void) {
       TRAIN("cross_entropy(m(x), y)", ""),
       "const p = 0.5\n" DATA "net other(v: [4]) {\n  v -> linear(8) as first\n"
       "    -> dropout(p) as d -> linear(3, bias = true) as second }"
-      TRAIN("cross_entropy(other(x), y)", "penalty = l2(weights)\n"),
+      "\ntrain {\n  penalty = l2(weights)\n  optimizer = sgd()\n"
+      "  loss = cross_entropy(other(x), y)\n}\n",
   };
   int64_t place[2][2][32];
   int n[2][2];
