@@ -92,7 +92,9 @@ static const NetArg *arguments(Arena *a, const DataArg *args, int n) {
     x[i] = (NetArg){.name = args[i].name,
                     .string = args[i].string,
                     .n_numbers = args[i].n_numbers,
-                    .numbers = args[i].numbers};
+                    .n_strings = args[i].n_strings,
+                    .numbers = args[i].numbers,
+                    .strings = args[i].strings};
   return x;
 }
 

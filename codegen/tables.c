@@ -44,6 +44,12 @@ static LLVMValueRef array(const Tables *t, LLVMValueRef *element, int n) {
       t, LLVMConstArray2(LLVMTypeOf(element[0]), element, (uint64_t)n));
 }
 
+static LLVMValueRef strings(const Tables *t, const char *const *s, int n) {
+  LLVMValueRef element[n + 1];
+  for (int i = 0; i < n; i++) element[i] = string(t, s[i]);
+  return array(t, element, n);
+}
+
 static LLVMValueRef tensor(const Tables *t, const NetTensor *x) {
   LLVMValueRef dim[NET_RANK];
   for (int i = 0; i < NET_RANK; i++) dim[i] = i64(t, x->dim[i]);
@@ -79,9 +85,10 @@ static LLVMValueRef arguments(const Tables *t, const NetArg *x, int n) {
     for (int j = 0; j < x[i].n_numbers; j++)
       number[j] = LLVMConstReal(real, x[i].numbers[j]);
     LLVMValueRef member[] = {string(t, x[i].name), string(t, x[i].string),
-                             i32(t, x[i].n_numbers),
-                             array(t, number, x[i].n_numbers)};
-    element[i] = structure(t, member, 4);
+                             i32(t, x[i].n_numbers), i32(t, x[i].n_strings),
+                             array(t, number, x[i].n_numbers),
+                             strings(t, x[i].strings, x[i].n_strings)};
+    element[i] = structure(t, member, 6);
   }
   return array(t, element, n);
 }
@@ -105,12 +112,6 @@ static LLVMValueRef watch(const Tables *t, const NetWatch *w) {
   LLVMValueRef member[] = {string(t, w->on), i64(t, w->patience),
                            LLVMConstReal(real, w->delta)};
   return structure(t, member, 3);
-}
-
-static LLVMValueRef strings(const Tables *t, const char *const *s, int n) {
-  LLVMValueRef element[n + 1];
-  for (int i = 0; i < n; i++) element[i] = string(t, s[i]);
-  return array(t, element, n);
 }
 
 static LLVMValueRef start(const Tables *t, const NetInit *x) {

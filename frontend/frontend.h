@@ -15,9 +15,10 @@ typedef struct Define {
 /* A constant argument in the file: of the reader, of its entries. */
 typedef struct DataArg {
   const char *name;   /* "" for a positional one */
-  const char *string; /* a string or a bare word (standard); NULL: numbers */
-  int n_numbers;
+  const char *string; /* a string or a bare word (standard), or NULL: */
+  int n_numbers, n_strings; /* a number, or a list of one kind */
   double *numbers;
+  const char **strings;
   Span span;
 } DataArg;
 

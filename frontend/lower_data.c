@@ -15,21 +15,8 @@ static bool number_of(const Scope *s, const Expr *e, const Value *v,
   }
   if (v->kind != V_POISON)
     fail(s, "E0502", e->span, "what `data` is given must be numbers, texts or "
-         "lists of numbers, but this is %s", value_text(s->L, v));
+         "lists of them, but this is %s", value_text(s->L, v));
   return false;
-}
-
-static bool numbers(const Scope *s, const Expr *e, const Value *v,
-                    DataArg *out) {
-  int n = v->kind == V_LIST ? v->n : 1;
-  out->numbers = arena_alloc(s->L->a, ((size_t)n + 1) * sizeof *out->numbers);
-  out->n_numbers = n;
-  if (v->kind != V_LIST)
-    return number_of(s, e, v, out->numbers);
-  for (int i = 0; i < n; i++)
-    if (!number_of(s, e, v->item[i], &out->numbers[i]))
-      return false;
-  return true;
 }
 
 /* `column(12)`, the column of a file without names, is the number 12. */
@@ -41,19 +28,69 @@ static const Expr *column_number(const Expr *e) {
   return e;
 }
 
-static bool data_arg(Scope *s, const char *name, const Expr *e, DataArg *out) {
-  *out = (DataArg){.name = name ? name : "", .span = e->span};
+/* A text, a number, or (`text` NULL) a mistake that was told. */
+static bool item_value(Scope *s, const Expr *e, const char **text,
+                       double *number) {
+  *text = NULL;
   e = column_number(e);
   if (e->kind == EXPR_NAME && !const_value(s, s->file, e->name)) {
-    out->string = e->name; /* a bare word: normalize(standard) */
+    *text = e->name; /* a bare word: normalize(standard) */
     return true;
   }
   const Value *v = eval(s, e);
-  if (v->kind == V_STRING) {
-    out->string = v->string;
-    return true;
+  if (v->kind != V_STRING)
+    return number_of(s, e, v, number);
+  *text = v->string;
+  return true;
+}
+
+/* A list: texts or numbers, all of one kind. */
+static bool list_value(Scope *s, const Expr *e, DataArg *out) {
+  size_t n = (size_t)e->list.n;
+  out->numbers = arena_alloc(s->L->a, (n + 1) * sizeof *out->numbers);
+  out->strings = arena_alloc(s->L->a, (n + 1) * sizeof *out->strings);
+  for (int i = 0; i < e->list.n; i++) {
+    const char *text;
+    if (!item_value(s, e->list.item[i], &text, &out->numbers[i]))
+      return false;
+    if (i > 0 && (text != NULL) != (out->n_strings > 0)) {
+      fail(s, "E0502", e->list.item[i]->span,
+           "a list holds numbers or texts, not both");
+      return false;
+    }
+    if (text)
+      out->strings[out->n_strings++] = text;
+    else
+      out->n_numbers++;
   }
-  return v->kind != V_POISON && numbers(s, e, v, out);
+  return true;
+}
+
+/* The value of a constant that is a list is one already. */
+static bool evaluated_list(Scope *s, const Expr *e, const Value *v,
+                           DataArg *out) {
+  out->numbers = arena_alloc(s->L->a, ((size_t)v->n + 1) * sizeof(double));
+  out->n_numbers = v->n;
+  for (int i = 0; i < v->n; i++)
+    if (!number_of(s, e, v->item[i], &out->numbers[i]))
+      return false;
+  return true;
+}
+
+static bool data_arg(Scope *s, const char *name, const Expr *e, DataArg *out) {
+  *out = (DataArg){.name = name ? name : "", .span = e->span};
+  if (e->kind == EXPR_LIST)
+    return list_value(s, e, out);
+  if (e->kind == EXPR_NAME) {
+    const Value *v = const_value(s, s->file, e->name);
+    if (v && v->kind == V_LIST)
+      return evaluated_list(s, e, v, out);
+  }
+  out->numbers = arena_alloc(s->L->a, sizeof *out->numbers);
+  if (!item_value(s, e, &out->string, out->numbers))
+    return false;
+  out->n_numbers = !out->string;
+  return true;
 }
 
 static bool data_args(Scope *s, const Expr *call, int *n, DataArg **out) {
@@ -74,21 +111,10 @@ static bool data_args(Scope *s, const Expr *call, int *n, DataArg **out) {
 
 /* -- entries */
 
-static const char *const later_entries[] = {"validation", "augment"};
-
-static bool is_later(const Scope *s, const Entry *e) {
-  for (size_t i = 0; i < sizeof later_entries / sizeof *later_entries; i++)
-    if (!strcmp(later_entries[i], e->name.s)) {
-      fail(s, "E0601", e->name.span, "`%s` is not supported yet", e->name.s);
-      return true;
-    }
-  return false;
-}
-
 static bool add_entry(Scope *s, DataSpec *data, int *capacity, const Entry *e,
                       bool in_augment) {
   Lower *L = s->L;
-  if (!in_augment && (is_without(L, e->name.s) || is_later(s, e)))
+  if (!in_augment && is_without(L, e->name.s))
     return true;
   if (e->kind == ENTRY_BLOCK) {
     bool good = true;

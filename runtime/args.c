@@ -9,30 +9,60 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What the value of a parameter may be. */
+typedef struct Form {
+  bool text, number, list, whole;
+} Form;
+static const Form forms[] = {
+    [PARAM_PATH] = {.text = true},
+    [PARAM_WORD] = {.text = true},
+    [PARAM_INTEGER] = {.number = true, .whole = true},
+    [PARAM_NUMBER] = {.number = true},
+    [PARAM_NUMBERS] = {.number = true, .list = true},
+    [PARAM_SHARE] = {.number = true},
+    [PARAM_PATH_OR_SHARE] = {.text = true, .number = true},
+    [PARAM_WORD_OR_NUMBER] = {.text = true, .number = true},
+    [PARAM_COLUMNS] = {.text = true, .number = true, .list = true,
+                       .whole = true}};
+
 static bool check_number(const char *what, const DataParam *p, double v,
                          DataError *e) {
+  bool share = p->kind == PARAM_SHARE || p->kind == PARAM_PATH_OR_SHARE;
   if (!(v >= p->low && v <= p->high))
     return data_fail(e, "%s: %s = %g is not between %g and %g", what, p->name,
                      v, p->low, p->high);
-  if (p->kind == PARAM_INTEGER && v != floor(v))
+  if (share && v >= 1 && v != floor(v))
+    return data_fail(e, "%s: %s = %g is neither a share below 1 nor a whole"
+                     " number", what, p->name, v);
+  if (forms[p->kind].whole && v != floor(v))
     return data_fail(e, "%s: %s = %g is not a whole number", what, p->name, v);
+  return true;
+}
+
+static bool give_texts(const char *what, const DataParam *p, const NetArg *a,
+                       DataValue *v, DataError *e) {
+  v->n_strings = a->string ? 1 : a->n_strings;
+  v->strings = a->string ? &a->string : a->strings;
+  v->string = v->strings[0];
+  if (!forms[p->kind].text)
+    return data_fail(e, "%s: %s is a number, not '%s'", what, p->name,
+                     v->string);
+  if (v->n_strings > 1 && !forms[p->kind].list)
+    return data_fail(e, "%s: %s is one text, not %d", what, p->name,
+                     (int)v->n_strings);
+  for (int i = 0; i < v->n_strings; i++)
+    if (!*v->strings[i])
+      return data_fail(e, "%s: %s is empty", what, p->name);
   return true;
 }
 
 static bool give(const char *what, const DataParam *p, const NetArg *a,
                  DataValue *v, DataError *e) {
-  if (p->kind == PARAM_PATH || p->kind == PARAM_WORD) {
-    if (!a->string)
-      return data_fail(e, "%s: %s is a text, not a number", what, p->name);
-    if (!*a->string)
-      return data_fail(e, "%s: %s is empty", what, p->name);
-    v->string = a->string;
-    return true;
-  }
-  if (a->string)
-    return data_fail(e, "%s: %s is a number, not '%s'", what, p->name,
-                     a->string);
-  if (a->n_numbers < 1 || (p->kind != PARAM_NUMBERS && a->n_numbers > 1))
+  if (a->string || a->n_strings > 0)
+    return give_texts(what, p, a, v, e);
+  if (!forms[p->kind].number)
+    return data_fail(e, "%s: %s is a text, not a number", what, p->name);
+  if (a->n_numbers < 1 || (!forms[p->kind].list && a->n_numbers > 1))
     return data_fail(e, "%s: %s is one number, not %d", what, p->name,
                      (int)a->n_numbers);
   for (int i = 0; i < a->n_numbers; i++)
@@ -93,7 +123,7 @@ bool data_args(const char *what, const DataParam *params, const NetArg *args,
 typedef struct Parser {
   char *p; /* in the copy of the text: words are cut out of it */
   DataText *out;
-  int n_numbers;
+  int n_numbers, n_strings;
   DataError *e;
 } Parser;
 
@@ -127,7 +157,6 @@ static bool expected(Parser *s, const char *what) {
 }
 
 static bool number(Parser *s) {
-  const int capacity = (int)(sizeof s->out->numbers / sizeof(double));
   /* strtod takes hexadecimal, inf and nan as well: not here. */
   size_t n = strspn(s->p, "+-.0123456789eE");
   char *end;
@@ -136,45 +165,79 @@ static bool number(Parser *s) {
     return expected(s, "a number, a text or true or false");
   if (!isfinite(v))
     return data_fail(s->e, "--data: %.*s is too large", (int)n, s->p);
-  if (s->n_numbers == capacity)
-    return data_fail(s->e, "--data: more than %d numbers", capacity);
+  if (s->n_numbers == DATA_NUMBERS)
+    return data_fail(s->e, "--data: more than %d numbers", DATA_NUMBERS);
   s->out->numbers[s->n_numbers++] = v;
   s->p = end;
   return true;
 }
 
-static bool list(Parser *s, NetArg *a) {
+/* Takes the quote before a text; the text ends at the next such quote. */
+static bool quoted(Parser *s, const char **text) {
+  char *end = strchr(s->p + 1, *s->p);
+  if (!end)
+    return data_fail(s->e, "--data: the text %.20s has no end", s->p);
+  *end = '\0';
+  *text = s->p + 1;
+  s->p = end + 1;
+  blanks(s);
+  return true;
+}
+
+static bool is_quote(char c) {
+  return c == '"' || c == '\'';
+}
+
+static bool texts(Parser *s, NetArg *a) {
+  a->strings = s->out->strings + s->n_strings;
   do {
-    if (!number(s))
+    if (!is_quote(*s->p))
+      return expected(s, "a text");
+    if (s->n_strings == DATA_TEXTS)
+      return data_fail(s->e, "--data: more than %d texts", DATA_TEXTS);
+    if (!quoted(s, &s->out->strings[s->n_strings++]))
       return false;
-    a->n_numbers++;
+    a->n_strings++;
   } while (take(s, ','));
   return take(s, ']') || expected(s, "']'");
 }
 
-/* value: "text" | word | true | false | number | [ number, .. ] */
+/* number | column(number) */
+static bool item(Parser *s, NetArg *a) {
+  bool column = !strncmp(s->p, "column", 6) && word_length(s->p) == 6;
+  if (column) {
+    s->p += 6;
+    if (!take(s, '('))
+      return expected(s, "'('");
+  }
+  a->n_numbers++;
+  return number(s) && (!column || take(s, ')') || expected(s, "')'"));
+}
+
+static bool list(Parser *s, NetArg *a) {
+  if (is_quote(*s->p))
+    return texts(s, a);
+  do {
+    if (!item(s, a))
+      return false;
+  } while (take(s, ','));
+  return take(s, ']') || expected(s, "']'");
+}
+
+/* value: "text" | true | false | item | [ item, .. ] | [ "text", .. ] */
 static bool value(Parser *s, NetArg *a) {
   a->numbers = s->out->numbers + s->n_numbers;
-  if (*s->p == '"' || *s->p == '\'') {
-    char *end = strchr(s->p + 1, *s->p);
-    if (!end)
-      return data_fail(s->e, "--data: the text %.20s has no end", s->p);
-    *end = '\0';
-    a->string = s->p + 1;
-    s->p = end + 1;
-    return true;
-  }
+  if (is_quote(*s->p))
+    return quoted(s, &a->string);
   if (take(s, '['))
     return list(s, a);
   size_t n = word_length(s->p);
-  if (n == 0) {
-    a->n_numbers = 1;
-    return number(s);
-  }
+  if (n == 0 || (n == 6 && !strncmp(s->p, "column", n)))
+    return item(s, a);
   bool yes = n == 4 && !strncmp(s->p, "true", n);
   if (!yes && !(n == 5 && !strncmp(s->p, "false", n)))
     return expected(s, "a number, a text in quotes or true or false");
-  if (s->n_numbers == (int)(sizeof s->out->numbers / sizeof(double)))
+  if (s->n_numbers == DATA_NUMBERS)
     return data_fail(s->e, "--data: too many numbers");
   s->out->numbers[s->n_numbers++] = yes;
   a->n_numbers = 1;

@@ -124,11 +124,15 @@ void data_fill(const Dataset *d, DataSplitName split, const int64_t *rows,
 
 /* A parameter of a reader or of an entry. */
 typedef enum ParamKind {
-  PARAM_PATH,    /* a string that --data may replace */
-  PARAM_WORD,    /* a string or bare word */
-  PARAM_INTEGER, /* a whole number in [low, high] */
-  PARAM_NUMBER,  /* a number in [low, high] */
-  PARAM_NUMBERS  /* one number or a list, each in [low, high] */
+  PARAM_PATH,           /* a string that --data may replace */
+  PARAM_WORD,           /* a string or bare word */
+  PARAM_INTEGER,        /* a whole number in [low, high] */
+  PARAM_NUMBER,         /* a number in [low, high] */
+  PARAM_NUMBERS,        /* one number or a list, each in [low, high] */
+  PARAM_SHARE,          /* a share of rows below 1, or a number of rows */
+  PARAM_PATH_OR_SHARE,  /* or the path of another file, which --data moves */
+  PARAM_WORD_OR_NUMBER,
+  PARAM_COLUMNS         /* names, or numbers from 1; one or a list */
 } ParamKind;
 
 typedef struct DataParam {
@@ -141,12 +145,13 @@ typedef struct DataParam {
 /* The value of a parameter: `given` is false for one left at `initial`. */
 typedef struct DataValue {
   bool given;
-  const char *string;
-  double number; /* the first of numbers */
-  int32_t n_numbers;
+  const char *string; /* the first of strings; NULL: there are numbers */
+  double number;      /* the first of numbers */
+  int32_t n_numbers, n_strings;
   const double *numbers;
+  const char *const *strings;
 } DataValue;
-enum { DATA_PARAMS = 8 };
+enum { DATA_PARAMS = 10 };
 
 typedef struct DataReader {
   const char *name;
@@ -168,12 +173,14 @@ extern const DataReader *const data_readers[];
  * the whole ("cifar10"). */
 bool data_args(const char *what, const DataParam *params, const NetArg *args,
                int n_args, DataValue *v, DataError *e);
-/* Parses `name(a, b = 1, c = [1, 2], d = "text")`. Frees nothing: all lies in
- * *out, which must outlive what is made of it. */
+/* Parses `name(a, b = 1, c = [1, 2], d = "text", e = column(3))`. Frees nothing:
+ * all lies in *out, which must outlive what is made of it. */
+enum { DATA_NUMBERS = 64, DATA_TEXTS = 64 };
 typedef struct DataText {
   NetData data;
   NetArg args[DATA_PARAMS];
-  double numbers[64];
+  double numbers[DATA_NUMBERS];
+  const char *strings[DATA_TEXTS];
   char text[1024];
 } DataText;
 bool data_looks_like_reader(const char *text);

@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { NET_ABI = 2 }; /* raised whenever a struct below changes */
+enum { NET_ABI = 3 }; /* raised whenever a struct below changes */
 
 /* Same order as the compiler's DType. */
 typedef enum NetType { NET_F32, NET_F64, NET_I32, NET_U32, NET_I1 } NetType;
@@ -68,9 +68,10 @@ typedef struct NetScalars {
 /* An argument of a data reader or of one of its entries. */
 typedef struct NetArg {
   const char *name;   /* "" for a positional one */
-  const char *string; /* or NULL: numbers */
-  int32_t n_numbers;
+  const char *string; /* or NULL: numbers, or a list of texts */
+  int32_t n_numbers, n_strings;
   const double *numbers; /* a flag is 0 or 1 */
+  const char *const *strings;
 } NetArg;
 
 /* An entry in the block of `data`: normalize(..), validation = n (one argument),
