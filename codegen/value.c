@@ -3,6 +3,7 @@
  * share it: a load that does not step along a tiled dimension is made once. A
  * value that depends on the vector dimension is a vector, every other a scalar,
  * which is splat where a vector needs it. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "codegen/emit.h"
@@ -259,13 +260,37 @@ static LLVMValueRef index_value(Emit *e, int n) {
   return LLVMBuildTrunc(e->build.b, v, t, "");
 }
 
+static LLVMValueRef to_u32(const Emit *e, LLVMValueRef v) {
+  LLVMTypeRef t = build_vector(LLVMInt32TypeInContext(e->build.context),
+                               build_lanes(v));
+  return LLVMBuildTrunc(e->build.b, v, t, "");
+}
+
+/* Whether all values of an affine form, and what is compared with it, are far
+ * inside 32 bits. */
+static bool fits_i32(const Emit *e, const Instr *i) {
+  int64_t reach = llabs(i->at.base) + llabs(i->low) + llabs(i->high);
+  for (int d = 0; d < kernel_dims(e->k); d++)
+    reach += llabs(i->at.coef[d]) * e->k->extent[d];
+  return reach < INT32_MAX / 2;
+}
+
+/* low <= v < high as one unsigned comparison. Lanes are compared in 32 bits where
+ * that is enough: the vectors are half as many. */
 static LLVMValueRef inrange_value(Emit *e, int n) {
   const Instr *i = &e->k->instr[n];
-  LLVMValueRef v = affine_value(e, &i->at, emit_is_vector(e, n));
-  LLVMTypeRef t = LLVMTypeOf(v);
-  v = LLVMBuildSub(e->build.b, v, build_integer(t, (uint64_t)i->low), "");
-  return LLVMBuildICmp(e->build.b, LLVMIntULT, v,
-                       build_integer(t, (uint64_t)(i->high - i->low)), "");
+  const Build *b = &e->build;
+  bool vector = emit_is_vector(e, n), narrow = vector && fits_i32(e, i);
+  LLVMValueRef v = affine_value(e, &i->at, vector && !narrow);
+  v = LLVMBuildSub(b->b, v, build_integer(LLVMTypeOf(v), (uint64_t)i->low), "");
+  if (narrow) {
+    v = build_splat(b, to_u32(e, v), e->s->lanes);
+    v = LLVMBuildAdd(
+        b->b, v, to_u32(e, lane_numbers(e, i->at.coef[e->s->vec])), "");
+  }
+  return LLVMBuildICmp(b->b, LLVMIntULT, v,
+                       build_integer(LLVMTypeOf(v),
+                                     (uint64_t)(i->high - i->low)), "");
 }
 
 static LLVMValueRef scalar_slot(Emit *e, const char *name, LLVMTypeRef type) {
@@ -279,12 +304,6 @@ static LLVMValueRef scalar_slot(Emit *e, const char *name, LLVMTypeRef type) {
     return LLVMBuildLoad2(e->build.b, type, p, "");
   }
   defect("no scalar %s", name);
-}
-
-static LLVMValueRef to_u32(const Emit *e, LLVMValueRef v) {
-  LLVMTypeRef t = build_vector(LLVMInt32TypeInContext(e->build.context),
-                               build_lanes(v));
-  return LLVMBuildTrunc(e->build.b, v, t, "");
 }
 
 /* (float)(word >> 8) * 2^-24, which an f64 holds as well */

@@ -358,10 +358,12 @@ static const char *rule_SLICE(const Query *q, Type *out) {
     FAIL("slice of %s keeps the rank", text_of(q->arena, out));
   int64_t extent = out->dim[axis], count = q->hint->dim[axis];
   TRY(want_between(q, "start", 0, extent - 1));
-  TRY(want_between(q, "step", 1, MAX_COUNT));
+  TRY(want_between(q, "step", -MAX_COUNT, MAX_COUNT));
   int64_t start = num(q, "start"), step = num(q, "step");
-  /* start + (count - 1) * step <= extent - 1, without the product */
-  if (count < 1 || count - 1 > (extent - 1 - start) / step)
+  if (step == 0) FAIL("slice needs a step other than 0");
+  /* 0 <= start + (count - 1) * step <= extent - 1, without the product */
+  int64_t room = step > 0 ? (extent - 1 - start) / step : start / -step;
+  if (count < 1 || count - 1 > room)
     FAIL("slice takes %lld from %lld by %lld out of %lld", (long long)count,
          (long long)start, (long long)step, (long long)extent);
   out->dim[axis] = count;

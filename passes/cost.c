@@ -23,6 +23,8 @@ enum {
   LOOP_OVERHEAD = 3,
   PARALLEL_CYCLES = 30000, /* below this, one thread is as fast */
   LINE = 64,
+  WAY = 4096, /* bytes after which an address falls into the same set */
+  WAYS = 6,   /* of 8: other things are in the cache too */
   L1_LINES = 400,  /* of 512: other things are in the cache too */
   LINE_CYCLES = 2  /* from the second cache, when prefetched */
 };
@@ -144,6 +146,21 @@ static double cost(const Facts *f, const Schedule *s) {
   return tiles * tile;
 }
 
+/* Steps of a large power of two land in few sets of the cache: lines that crowd
+ * there push each other out, as if there were more of them. */
+static double crowding(const Kernel *k, const Instr *i, const double *cover) {
+  double same = 1;
+  for (int d = 0; d < kernel_dims(k); d++) {
+    int64_t bytes = llabs(i->at.coef[d]) * dtype_size[i->type];
+    if (bytes < LINE) continue;
+    int64_t place = bytes % WAY; /* how soon the same set comes round again */
+    double period = 1;
+    for (int64_t b = place; b != 0; b = (b + place) % WAY) period++;
+    if (cover[d] > period) same *= cover[d] / period;
+  }
+  return same > WAYS ? same / WAYS : 1;
+}
+
 /* Cache lines that an access touches while each dimension d covers cover[d]
  * indices. Dimensions of one step (those of a window) slide over each other. */
 static double lines_of(const Kernel *k, const Instr *i, const double *cover) {
@@ -163,7 +180,7 @@ static double lines_of(const Kernel *k, const Instr *i, const double *cover) {
     if (line > 1) run *= range < line ? range : line;
   }
   double most = LINE / (double)dtype_size[i->type];
-  return elements / (run < most ? run : most);
+  return elements / (run < most ? run : most) * crowding(k, i, cover);
 }
 
 static double turns_of(const Kernel *k, const Schedule *s, int level) {

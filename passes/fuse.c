@@ -328,7 +328,8 @@ static KFunc *build(Fuse *s) {
   return s->f;
 }
 
-static KFunc *fuse_graph(Arena *a, const Graph *g) {
+static KFunc *fuse_graph(Arena *a, const Graph *from) {
+  const Graph *g = fuse_pads(a, fuse_slices(a, fuse_folds(a, from)));
   size_t n = (size_t)g->n_nodes + 1;
   Fuse s = {.arena = a, .g = g};
   s.uses = arena_alloc(a, n * sizeof *s.uses);

@@ -32,6 +32,14 @@ int fuse_clamp(Fuse *s, int index, int64_t extent);
 bool fuse_is_leaf(const Node *n);
 Affine fuse_offset(const Type *t, const Affine *idx);
 
+/* Rewrites of the graph that only pay when kernels are built from it.
+ * fuse_fold.c: overlap-adds of contractions as contractions.
+ * fuse_slice.c: contractions of which a slice is kept.
+ * fuse_pad.c: values that are read with and without a border. */
+Graph *fuse_folds(Arena *a, const Graph *g);
+Graph *fuse_slices(Arena *a, const Graph *g);
+Graph *fuse_pads(Arena *a, const Graph *g);
+
 /* fuse_order.c: an order of execution in which updates may be in place. */
 void fuse_order(Arena *a, KFunc *f);
 /* fuse_merge.c: joins neighbours of one shape into kernels of several stores. */

@@ -102,7 +102,7 @@ static int emit_reshape(Fuse *s, const Node *n, const Affine *idx, int guard) {
                           .in = {guard, -1, -1}, .buffer = s->buffer[x->id],
                           .at = fuse_offset(&n->type, idx)});
   bool view = op_info[x->op].view || op_info[x->op].leaf;
-  return forced(s, view ? n : x, n);
+  return forced(s, view && n != s->self ? n : x, n);
 }
 
 static int guard_in(Fuse *s, Affine at, int64_t low, int64_t high, int guard) {

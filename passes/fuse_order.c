@@ -98,6 +98,7 @@ static void store_apart(Order *o, int b, Kernel **copies, int *n_copies) {
   o->f->buffer[b].name = "";
   o->is_new[b] = false;
   int to = kfunc_add_buffer(o->arena, o->f, var);
+  o->is_new[to] = true;
   Kernel *k = kernel_new(o->arena);
   k->n_par = 1;
   k->extent[0] = type_count(&var.type);

@@ -186,9 +186,15 @@ RULE(BROADCAST) {
 RULE(SLICE) {
   int axis = (int)node_num(n, "axis");
   int64_t start = node_num(n, "start"), step = node_num(n, "step");
-  int64_t span = (n->type.dim[axis] - 1) * step + 1;
+  int64_t count = n->type.dim[axis];
   if (!wants(s, n, 0))
     return;
+  if (step < 0) { /* backwards: the same elements from the other end */
+    dy = graph_slice(s->g, dy, axis, count - 1, -1, count);
+    start += (count - 1) * step;
+    step = -step;
+  }
+  int64_t span = (count - 1) * step + 1;
   if (step > 1) {
     Type t = dy->type;
     t.dim[t.rank++] = 1;

@@ -10,12 +10,7 @@
 
 #include "passes/passes.h"
 
-enum { ALIGN = 64, N_SCALARS = 6 };
-
-/* In the order of the runtime's NetScalars; the seed is read by generated code
- * alone. */
-static const char *const scalar_name[N_SCALARS] = {"step", "epoch", "progress",
-                                                   "count",  "plateau", "seed"};
+enum { ALIGN = 64 };
 
 static int64_t align_up(int64_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
 
@@ -34,8 +29,8 @@ static int64_t place_vars(KModule *m) {
 
 static int64_t fixed_offset(const KModule *m, const Buffer *b) {
   if (b->kind == BUF_SCALAR)
-    for (int i = 0; i < N_SCALARS; i++)
-      if (strcmp(b->name, scalar_name[i]) == 0) return m->scalars + 8 * i;
+    for (int i = 0; i < KERNEL_SCALARS; i++)
+      if (strcmp(b->name, kernel_scalar_name[i]) == 0) return m->scalars + 8 * i;
   if (b->kind == BUF_VAR)
     for (int i = 0; i < m->n_vars; i++)
       if (strcmp(b->name, m->var[i].name) == 0) return m->var_offset[i];
@@ -113,7 +108,7 @@ KModule *pass_plan(Arena *a, const KModule *m) {
   *out = *m;
   out->var_offset = arena_alloc(a, (size_t)(m->n_vars + 1) * sizeof(int64_t));
   out->scalars = place_vars(out);
-  int64_t start = out->scalars + align_up(8 * N_SCALARS);
+  int64_t start = out->scalars + align_up(8 * KERNEL_SCALARS);
   out->bytes = start;
   for (int i = 0; i < m->n_funcs; i++) {
     KFunc *f = arena_alloc(a, sizeof *f);

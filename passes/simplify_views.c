@@ -72,6 +72,11 @@ RULE(broadcast_broadcast) {
   return FIX(graph_broadcast(s->g, A->in[0], n->type.rank, n->type.dim, axes));
 }
 
+/* a slice of everything, forwards = x */
+RULE(slice_whole) {
+  return node_num(n, "step") > 0 ? same_shape(s, n) : NULL;
+}
+
 /* slice (slice x) = slice x, on one axis */
 RULE(slice_slice) {
   int axis = (int)node_num(n, "axis");
@@ -90,7 +95,8 @@ RULE(slice_pad) {
     return NULL;
   int64_t step = node_num(n, "step"), count = n->type.dim[axis];
   int64_t start = node_num(n, "start") - node_num(A, "before");
-  if (start < 0 || start + (count - 1) * step >= A->in[0]->type.dim[axis])
+  int64_t last = start + (count - 1) * step, extent = A->in[0]->type.dim[axis];
+  if (start < 0 || last < 0 || start >= extent || last >= extent)
     return NULL;
   return FIX(graph_slice(s->g, A->in[0], axis, start, step, count));
 }
@@ -103,9 +109,9 @@ RULE(slice_concat) {
   int64_t step = node_num(n, "step"), count = n->type.dim[axis];
   int64_t start = node_num(n, "start");
   for (int i = 0; i < A->n_in; i++) {
-    int64_t extent = A->in[i]->type.dim[axis];
+    int64_t extent = A->in[i]->type.dim[axis], last = start + (count - 1) * step;
     if (start < extent)
-      return start + (count - 1) * step < extent
+      return last >= 0 && last < extent
                  ? FIX(graph_slice(s->g, A->in[i], axis, start, step, count))
                  : NULL;
     start -= extent;
@@ -264,7 +270,7 @@ const RewriteRule view_rules[] = {
     {OP_PERMUTE, view_of_fill},
     {OP_BROADCAST, same_shape},
     {OP_BROADCAST, broadcast_broadcast},
-    {OP_SLICE, same_shape},
+    {OP_SLICE, slice_whole},
     {OP_SLICE, slice_slice},
     {OP_SLICE, slice_pad},
     {OP_SLICE, slice_concat},

@@ -267,7 +267,7 @@ CASE(SLICE) {
   const struct { Type t; int axis, start, step, count; } list[] = {
       {F(7), 0, 2, 1, 3}, {F(3, 11), 1, 1, 3, 3}, {F(5, 3), 0, 0, 2, 3},
       {F(1), 0, 0, 1, 1}, {F(2, 7, 3), 1, 6, 1, 1}, {F(7), 0, 1, 2, 2},
-      {T(I32, 7), 0, 1, 2, 3}}, *p;
+      {T(I32, 7), 0, 1, 2, 3}, {F(5), 0, 4, -1, 5}, {F(3, 11), 1, 9, -3, 3}}, *p;
   Graph *g;
   PICK(list);
   return graph_slice(g, any(c, "a", p->t), p->axis, p->start, p->step,
