@@ -96,6 +96,7 @@ static Lower *lower_new(Arena *a, Diags *d, const Ast *ast,
   L->program->name = program_name(a, ast->source->path);
   L->program->module = L->m;
   names_init(&L->param_names, a);
+  names_init(&L->state_names, a);
   names_init(&L->nets, a);
   const Source *source = source_of_text(a, "<prelude>", frontend_prelude);
   const Ast *prelude = parse(a, d, source);
@@ -119,7 +120,8 @@ static void add_init(Lower *L) {
 
 Program *lower(Arena *a, Diags *d, const Ast *ast, FrontOptions *options) {
   Lower *L = lower_new(a, d, ast, options);
-  file_load_imports(L);
+  if (!file_load_imports(L))
+    return NULL;
   apply_variants(L);
   apply_defines(L);
   const Item *data = section(L, ITEM_DATA, "data");

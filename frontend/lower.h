@@ -35,7 +35,7 @@
 enum {
   MAX_CALL_DEPTH = 64,     /* definitions that call each other */
   MAX_EVAL_DEPTH = 4000,   /* expressions within expressions, over all calls */
-  MAX_CALLS = 200000,      /* calls of definitions in one function */
+  MAX_CALLS = 50000,       /* calls of definitions in one function */
   MAX_REPEAT = 10000,
   MAX_IMPORTS = 100,
   MAX_USER_RANK = 8,
@@ -94,6 +94,7 @@ typedef struct ParamInfo {
   VarKind kind;
   Type type;
   uint32_t place;   /* address of the random bits of its initial value */
+  int index;        /* among the parameters of the module */
 } ParamInfo;
 
 typedef struct Random Random;
@@ -236,6 +237,7 @@ struct Instance {
   struct Place place;
   bool piped;        /* the call's first argument came from the left */
   int calls;         /* of a net, in this function */
+  bool noted;        /* its parameters are counted in the summary */
   int n_params, cap_params;
   OwnParam **param;
   int n_sites, cap_sites, sites_state;
@@ -278,6 +280,7 @@ struct Lower {
   int n_params, cap_params; /* parameters and layer states, as declared */
   ParamInfo **param;
   Names param_names;
+  Names state_names;   /* of optimizers; values of no meaning */
 
   /* of the function that is being made */
   Instance *root;
@@ -507,8 +510,9 @@ int params_reached(Lower *L, const Node *from, ParamInfo **list);
 
 /* lower_file.c */
 File *file_load(Lower *L, const Ast *ast, bool prelude);
-/* Reads what the files import, and what those import. */
-void file_load_imports(Lower *L);
+/* Reads what the files import, and what those import. False if one cannot be
+ * read: then names would be missed that are no mistakes. */
+bool file_load_imports(Lower *L);
 const Def *find_def(Lower *L, const File *f, DefKind kind, const char *name);
 /* In any space of names, the preferred one first. */
 const Def *find_any_def(Lower *L, const File *f, DefKind prefer,

@@ -72,6 +72,9 @@ static File *import_file(Lower *L, const File *from, const Item *item) {
   }
   const Source *source = source_read(L->a, L->d, path);
   const Ast *ast = source ? parse(L->a, L->d, source) : NULL;
+  if (!source)
+    diag_error(L->d, "E0417", item->import.span, "%s cannot be imported",
+               path);
   if (!ast)
     return NULL;
   for (int i = 0; i < ast->n_items; i++)
@@ -83,20 +86,24 @@ static File *import_file(Lower *L, const File *from, const Item *item) {
   return file_load(L, ast, false);
 }
 
-void file_load_imports(Lower *L) {
+bool file_load_imports(Lower *L) {
+  bool good = true;
   for (int k = 1; k < L->n_files; k++) { /* grows as files are read */
     File *f = L->files[k];
     for (int i = 0; i < f->ast->n_items; i++) {
       if (f->ast->items[i]->kind != ITEM_IMPORT)
         continue;
       File *in = import_file(L, f, f->ast->items[i]);
-      if (!in)
+      if (!in) {
+        good = false;
         continue;
+      }
       f->import = arena_grow(L->a, f->import, f->n_imports, &f->cap_imports,
                              sizeof *f->import);
       f->import[f->n_imports++] = in;
     }
   }
+  return good;
 }
 
 /* -- looking up */

@@ -114,7 +114,7 @@ static ParamInfo *find_or_add(Scope *s, const Stmt *stmt, VarKind kind,
     return NULL;
   }
   info = arena_alloc(L->a, sizeof *info);
-  *info = (ParamInfo){name, kind, type, place};
+  *info = (ParamInfo){name, kind, type, place, L->n_params};
   names_add(&L->param_names, name, info);
   L->param = arena_grow(L->a, L->param, L->n_params, &L->cap_params,
                         sizeof *L->param);
@@ -362,8 +362,10 @@ int params_reached(Lower *L, const Node *from, ParamInfo **list) {
       continue;
     for (int k = 0; k < n->n_in; k++)
       seen[n->in[k]->id] = true;
-    for (int k = 0; n->op == OP_PARAM && k < L->n_params; k++)
-      hit[k] = hit[k] || !strcmp(L->param[k]->name, n->attr.name);
+    const ParamInfo *p =
+        n->op == OP_PARAM ? names_get(&L->param_names, n->attr.name) : NULL;
+    if (p)
+      hit[p->index] = true;
   }
   int n = 0;
   for (int k = 0; k < L->n_params; k++)

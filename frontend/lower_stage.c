@@ -30,19 +30,19 @@ Instance *net_instance(Lower *L, const Def *def) {
 
 /* -- for `netc summary` */
 
-static int64_t count_parameters(const Lower *L, const Instance *i) {
-  size_t n = strlen(i->name);
+static int64_t count_parameters(const Instance *i) {
   int64_t count = 0;
-  for (int k = 0; k < L->n_params; k++) {
-    const ParamInfo *p = L->param[k];
-    if (p->kind != VAR_LAYER_STATE && !strncmp(p->name, i->name, n) &&
-        p->name[n] == '.')
-      count += type_count(&p->type);
-  }
+  for (int k = 0; k < i->n_params; k++)
+    if (i->param[k]->info->kind != VAR_LAYER_STATE)
+      count += type_count(&i->param[k]->info->type);
+  for (int k = 0; k < i->n_sites; k++)
+    for (int r = 0; r < i->site[k]->count; r++)
+      if (i->site[k]->made[r])
+        count += count_parameters(i->site[k]->made[r]);
   return count;
 }
 
-static void note_stage(Lower *L, const Instance *i, const char *layer,
+static void note_stage(Lower *L, Instance *i, const char *layer,
                        const Value *v) {
   Program *p = L->program;
   if (v->kind != V_TENSOR)
@@ -53,10 +53,8 @@ static void note_stage(Lower *L, const Instance *i, const char *layer,
   *stage = (StageInfo){.name = i->name, .layer = layer};
   stage->output =
       type_of(v->node->type.dtype, sample_rank(v), sample_dims(v));
-  stage->parameters = count_parameters(L, i);
-  for (int k = 0; k < p->n_stages - 1; k++)
-    if (!strcmp(p->stages[k].name, i->name))
-      stage->parameters = 0; /* called again: counted already */
+  stage->parameters = i->noted ? 0 : count_parameters(i);
+  i->noted = true; /* called again: counted already */
 }
 
 /* -- calls */

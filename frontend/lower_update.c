@@ -42,7 +42,7 @@ const Value *optimizer_state(Scope *s, Slot *slot, const char *name) {
   }
   const char *full = state_name(s, name, is_shared(slot));
   Type type = state_type(s, slot);
-  if (!module_find_var(L->m, full)) {
+  if (!names_add(&L->state_names, full, slot)) {
     module_add_var(L->m, full, VAR_OPTIMIZER_STATE, type);
     uint32_t place = mix32(s->updating->place, (uint32_t)slot->at + 0x6f707469);
     Node *n = initial_value(s, slot->stmt->value, type, place);

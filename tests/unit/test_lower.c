@@ -268,6 +268,34 @@ static void test_adam(void) {
   arena_free(c.a);
 }
 
+static bool write_text(const char *path, const char *text) {
+  return check_write(path, text, strlen(text));
+}
+
+static void test_import(void) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s", check_path("main.net"));
+  bool written =
+      write_text(path, "import \"part.net\"\n" DATA
+                       "net m(x: [4]) { x -> two(wide) -> linear(3) }"
+                       TRAIN("cross_entropy(m(x), y)", "")) &&
+      write_text(check_path("part.net"),
+                 "import \"main2.net\"\nconst wide = 6\n"
+                 "layer two(x, n) = x -> linear(n) -> half\n") &&
+      write_text(check_path("main2.net"),
+                 "import \"part.net\"\nlayer half(x) = x / 2\n");
+  CU_ASSERT_FATAL(written);
+  Case c = {.a = arena_new()};
+  diags_init(&c.d, c.a);
+  c.options = (FrontOptions){.fields = fields, .context = c.a};
+  const Ast *ast = parse(c.a, &c.d, source_read(c.a, &c.d, path));
+  c.p = lower(c.a, &c.d, ast, &c.options);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(c.p);
+  const Var *w = module_find_var(c.p->module, "m.two1.linear1.W");
+  CU_ASSERT(w && w->type.dim[0] == 6);
+  arena_free(c.a);
+}
+
 /* -- files that are wrong all over: a few bytes changed at every place */
 
 static void test_broken(void) {
@@ -304,6 +332,7 @@ void suite_lower(void) {
       {"what is not reached does not exist", test_lazy},
       {"defines", test_defines},
       {"adam", test_adam},
+      {"imports", test_import},
       {"broken files", test_broken},
       {NULL, NULL}};
   check_suite("lower", tests);
