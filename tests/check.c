@@ -20,17 +20,6 @@
 
 extern char **environ;
 
-void check_suite(const char *name, const CheckTest *tests) {
-  CU_pSuite suite = CU_add_suite(name, NULL, NULL);
-  for (const CheckTest *t = tests; suite && t->name; t++)
-    if (!CU_add_test(suite, t->name, t->run))
-      suite = NULL;
-  if (!suite) {
-    fprintf(stderr, "check: %s\n", CU_get_error_msg());
-    exit(3);
-  }
-}
-
 bool check_that(bool ok, const char *format, ...) {
   char message[1024];
   va_list args;
@@ -49,7 +38,12 @@ bool check_long(void) {
   return getenv("NETC_LONG") != NULL;
 }
 
+/* Not in a child that a test forks and that exits. */
 static void remove_tmp(void) {
+  static pid_t owner;
+  owner = owner ? owner : getpid();
+  if (owner != getpid())
+    return;
   const char *const argv[] = {"rm", "-rf", check_tmp(), NULL};
   pid_t pid;
   if (!posix_spawnp(&pid, "rm", NULL, NULL, (char *const *)argv, environ))
@@ -60,10 +54,26 @@ const char *check_tmp(void) {
   static char path[64];
   if (!path[0]) {
     snprintf(path, sizeof path, BUILD "/tmp-%ld", (long)getpid());
-    mkdir(path, 0700);
     atexit(remove_tmp);
   }
   return path;
+}
+
+/* Each suite finds its folder empty. */
+static int empty_tmp(void) {
+  remove_tmp();
+  return mkdir(check_tmp(), 0700);
+}
+
+void check_suite(const char *name, const CheckTest *tests) {
+  CU_pSuite suite = CU_add_suite(name, empty_tmp, NULL);
+  for (const CheckTest *t = tests; suite && t->name; t++)
+    if (!CU_add_test(suite, t->name, t->run))
+      suite = NULL;
+  if (!suite) {
+    fprintf(stderr, "check: %s\n", CU_get_error_msg());
+    exit(3);
+  }
 }
 
 const char *check_path(const char *name) {

@@ -34,7 +34,7 @@ const char *check_netc(void);
 /* True in the long tests. */
 bool check_long(void);
 
-/* A folder of this run alone, removed at the end. */
+/* A folder of this run alone: empty when a suite begins, removed at the end. */
 const char *check_tmp(void);
 /* A path in it; one of a few buffers, reused in turn. */
 const char *check_path(const char *name);
