@@ -59,10 +59,13 @@ static void tally_add(NetTally *t, const NetRun *r, DataSplitName split,
   t->right += net_count_right(r, split, f, rows, n);
   if (!t->n_classes) return;
   const int32_t *labels = data_labels(r->data, split, r->p->label);
+  const NetTensor *predicted = net_result(f, "predicted");
+  const int32_t *guess =
+      (const int32_t *)(const void *)(r->arena + predicted->offset);
   for (int64_t i = 0; i < n; i++) {
     int32_t label = labels[rows[i]];
     t->class_rows[label]++;
-    t->class_right[label] += net_count_right(r, split, f, rows + i, 1);
+    t->class_right[label] += guess[i] == label;
   }
 }
 
