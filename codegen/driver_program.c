@@ -130,6 +130,20 @@ static const NetMetric *metrics(Arena *a, const Program *from) {
   return m;
 }
 
+/* Of the graphs as the front end made them, without their places in the source:
+ * what a checkpoint must have been made by (FNV-1a). */
+static uint64_t hash_of(Arena *a, const Module *m) {
+  uint64_t hash = 14695981039346656037u;
+  Text t;
+  text_init(&t, a);
+  print_module(&t, m);
+  for (const char *s = t.s; *s;) {
+    if (strncmp(s, "  @ ", 4) == 0) s += strcspn(s, "\n");
+    else hash = (hash ^ (unsigned char)*s++) * 1099511628211u;
+  }
+  return hash;
+}
+
 NetProgram *program_tables(const Compile *c) {
   const Program *from = c->program;
   const KModule *m = c->stage.kernels;
@@ -151,6 +165,7 @@ NetProgram *program_tables(const Compile *c) {
                     .epochs = from->epochs,
                     .batch = from->batch,
                     .seed = from->seed,
+                    .hash = hash_of(c->arena, from->module),
                     .arena_bytes = m->bytes,
                     .scalars = m->scalars,
                     .n_vars = m->n_vars,

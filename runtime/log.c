@@ -8,18 +8,48 @@
  *  "penalty": {"l1": 0.5}, "penalty_total": 0.5, "total": 2.7,
  *  "accuracy": 0.17, "lr": 0.001}
  *
+ * Lines of other splits have no penalties, and "metrics": {"mae": 0.2} where the
+ * program has metrics. A run that is resumed goes on in the log of the run that
+ * was stopped: what that wrote behind its checkpoint is cut off first.
+ *
  * `step` is that of the last update, from 0, and `epoch` counts from 0 too. */
 #include "runtime/run.h"
 
 #include <errno.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-bool net_log_open(NetLog *l, const char *path, DataError *e) {
+/* Whether the first `bytes` of the file end where a line does. */
+static bool cut_at_line(FILE *f, int64_t bytes, int64_t size) {
+  if (!bytes) return true;
+  return size >= bytes && !fseeko(f, (off_t)bytes - 1, SEEK_SET) &&
+         getc(f) == '\n';
+}
+
+/* What is no regular file (a terminal, a pipe) is written as it comes. */
+static bool cut(FILE *f, int64_t bytes) {
+  struct stat s;
+  if (fstat(fileno(f), &s)) return false;
+  if (!S_ISREG(s.st_mode)) return true;
+  bool whole = !cut_at_line(f, bytes, s.st_size);
+  int64_t end = whole ? s.st_size : bytes;
+  return !fseeko(f, (off_t)end, SEEK_SET) && !ftruncate(fileno(f), (off_t)end);
+}
+
+bool net_log_open(NetLog *l, const char *path, int64_t bytes, DataError *e) {
   *l = (NetLog){.path = path};
   if (!path) return true;
-  l->file = fopen(path, "we");
-  return l->file || net_fail_errno(e, path, "");
+  if (bytes) l->file = fopen(path, "r+e");
+  if (!l->file) l->file = fopen(path, "we");
+  if (l->file && (!bytes || cut(l->file, bytes))) return true;
+  return net_fail_errno(e, path, "");
+}
+
+int64_t net_log_bytes(const NetLog *l) {
+  off_t at = l->file ? ftello(l->file) : 0;
+  return at > 0 ? at : 0;
 }
 
 static void pair(FILE *f, const char *key, double v) {
@@ -51,6 +81,7 @@ void net_log_write(NetLog *l, const NetRecord *r) {
   if (r->has_penalty) penalties(f, r);
   if (r->accuracy >= 0) pair(f, "accuracy", r->accuracy);
   if (!isnan(r->lr)) pair(f, "lr", r->lr);
+  if (r->tally) net_metrics_log(f, r->program, r->tally);
   fputs("}\n", f);
   if (!fflush(f) && !ferror(f)) return;
   fprintf(stderr, "error: %s: cannot be written: %s; the run goes on without "

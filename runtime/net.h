@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { NET_ABI = 3 }; /* raised whenever a struct below changes */
+enum { NET_ABI = 4 }; /* raised whenever a struct below changes */
 
 /* Same order as the compiler's DType. */
 typedef enum NetType { NET_F32, NET_F64, NET_I32, NET_U32, NET_I1 } NetType;
@@ -130,7 +130,7 @@ typedef struct NetProgram {
   NetInit init;      /* the train section's `init`; file NULL: none */
   NetWatch stop, plateau, keep; /* keep: the best weights, saved and tested */
   int64_t epochs, batch;
-  uint64_t seed;
+  uint64_t seed, hash; /* hash: of what the functions compute */
   int64_t arena_bytes, scalars; /* scalars: offset of NetScalars */
   int32_t n_vars;
   const NetTensor *vars;
@@ -143,12 +143,14 @@ typedef struct NetProgram {
 /* options.c: the options that `netc run` and executables share. */
 typedef struct NetOptions {
   const char *data, *init, *save, *log; /* NULL: not given */
+  const char *resume, *checkpoint;
   const char *output;                   /* predict: -o, NULL is stdout */
   const char *file; /* predict: of the inputs; not an option, but a word */
   int64_t epochs;                       /* -1: as the program says */
   int64_t print_every;                  /* batches; 2000 */
+  int64_t checkpoint_every;             /* epochs; 1 */
   int32_t threads;                      /* 0: one a core */
-  bool has_seed, quiet;
+  bool has_seed, quiet, verbose;
   uint64_t seed;
 } NetOptions;
 void net_options_init(NetOptions *o);

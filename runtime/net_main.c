@@ -14,7 +14,7 @@ static void help(const char *me, FILE *out) {
   fprintf(out, USAGE, me, me, me);
   fprintf(out, "\nOptions:\n");
   net_options_help(out);
-  fprintf(out, "  %-18s %s\n  %-18s %s\n", "--help", "show this",
+  fprintf(out, "  %-20s %s\n  %-20s %s\n", "--help", "show this",
           "--version", "show what this program is");
 }
 

@@ -31,6 +31,12 @@ static const Option options[] = {
      "begin with the weights in FILE (safetensors)"},
     {"--save", "FILE", PATH, FIELD(save), 0, 0, NET_TRAIN,
      "write the weights to FILE after training"},
+    {"--checkpoint", "FILE", PATH, FIELD(checkpoint), 0, 0, NET_TRAIN,
+     "write all that --resume needs to FILE, also on Ctrl-C"},
+    {"--checkpoint-every", "N", COUNT, FIELD(checkpoint_every), 1, 1000000000,
+     NET_TRAIN, "do so after every N epochs (1)"},
+    {"--resume", "FILE", PATH, FIELD(resume), 0, 0, NET_TRAIN,
+     "go on from a checkpoint as if never stopped"},
     {"--log", "FILE", PATH, FIELD(log), 0, 0, NET_TRAIN | NET_TEST,
      "write losses and penalties to FILE as JSON lines"},
     {"--print-every", "N", COUNT, FIELD(print_every), 1, 1000000000, NET_TRAIN,
@@ -41,13 +47,15 @@ static const Option options[] = {
      "a seed in place of the program's"},
     {"--quiet", NULL, FLAG, FIELD(quiet), 0, 0, ALL,
      "show no progress on standard error"},
+    {"--verbose", NULL, FLAG, FIELD(verbose), 0, 0, NET_TRAIN,
+     "tell where the time of each epoch went"},
     {"-o", "FILE", PATH, FIELD(output), 0, 0, NET_PREDICT,
      "write predictions to FILE instead of standard output"},
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 
 void net_options_init(NetOptions *o) {
-  *o = (NetOptions){.epochs = -1, .print_every = 2000};
+  *o = (NetOptions){.epochs = -1, .print_every = 2000, .checkpoint_every = 1};
 }
 
 static void *field(NetOptions *o, const Option *row) {
@@ -145,7 +153,7 @@ void net_options_help(FILE *out) {
     char left[64];
     snprintf(left, sizeof left, "%s%s%s", row->name, row->value ? " " : "",
              row->value ? row->value : "");
-    fprintf(out, "  %-18s %s\n", left, row->help);
+    fprintf(out, "  %-20s %s\n", left, row->help);
   }
 }
 

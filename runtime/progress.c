@@ -11,7 +11,7 @@
 
 static const double REDRAW = 0.1, LINE = 60; /* seconds */
 
-static double now(void) {
+double net_seconds(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
@@ -21,7 +21,7 @@ void net_progress_init(NetProgress *g, bool quiet, int64_t epochs,
                        int64_t batches) {
   *g = (NetProgress){.on = !quiet,
                      .terminal = isatty(STDERR_FILENO) == 1,
-                     .start = now(),
+                     .start = net_seconds(),
                      .epochs = epochs,
                      .batches = batches,
                      .validation = (double)NAN};
@@ -40,10 +40,12 @@ static void time_text(char *to, size_t size, double seconds) {
 static void place_text(const NetProgress *g, const NetPlace *at, char *to,
                        size_t size) {
   char left[32], accuracy[48] = "", validation[48] = "";
-  double spent = now() - g->start;
-  double done = (double)(at->epoch * g->batches + at->batch);
-  double all = (double)(g->epochs * g->batches);
-  time_text(left, sizeof left, done > 0 ? spent / done * (all - done) : 0);
+  double spent = net_seconds() - g->start;
+  double at_all = (double)(at->epoch * g->batches + at->batch);
+  double done = at_all - g->done_before;
+  double rest = (double)(g->epochs * g->batches) - at_all;
+  double samples = (double)(at->samples - g->samples_before);
+  time_text(left, sizeof left, done > 0 ? spent / done * rest : 0);
   if (at->accuracy >= 0)
     snprintf(accuracy, sizeof accuracy, ", accuracy %.1f %%",
              100 * at->accuracy);
@@ -54,7 +56,7 @@ static void place_text(const NetProgress *g, const NetPlace *at, char *to,
            "epoch %lld/%lld, %3lld %%: loss %.3f%s%s, %.0f samples/s, %s left",
            (long long)at->epoch + 1, (long long)g->epochs,
            (long long)(100 * at->batch / g->batches), at->loss, accuracy,
-           validation, spent > 0 ? (double)at->samples / spent : 0, left);
+           validation, spent > 0 ? samples / spent : 0, left);
 }
 
 /* Draws over the line that stands there, cut to the terminal's width: a line
@@ -69,7 +71,7 @@ static void draw(NetProgress *g, const char *text) {
 }
 
 static bool due(NetProgress *g) {
-  double t = now();
+  double t = net_seconds();
   if (t - g->last < (g->terminal ? REDRAW : LINE)) return false;
   g->last = t;
   return true;
@@ -88,7 +90,7 @@ void net_progress_step(NetProgress *g, const NetPlace *at) {
 
 void net_progress_epoch(NetProgress *g, const NetPlace *at) {
   if (!g->on) return;
-  g->last = now();
+  g->last = net_seconds();
   show(g, at);
 }
 

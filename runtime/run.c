@@ -138,7 +138,7 @@ static bool check_program(const NetProgram *p, NetCommand command,
                      NET_ABI);
   if (!function_of(p, command)->run)
     return data_fail(e, "%s has no function `%s`", p->name, what[command]);
-  return true;
+  return command == NET_PREDICT || net_metrics_check(p, e);
 }
 
 /* A path that cannot be written is better known before an hour of training. */
@@ -168,29 +168,63 @@ static bool open_data(NetRun *r, NetCommand command, DataError *e) {
          data_fits(r->data, &p->evaluate, e);
 }
 
-/* The first weights: the program's own, then those of a file. */
-static bool first_weights(NetRun *r, DataError *e) {
+/* --init is taken as the program's own `init` is; only a training may leave
+ * weights at their first values. */
+static bool load_weights(NetRun *r, const char *file, bool part,
+                         DataError *e) {
+  char left[NET_TOLD] = "";
+  if (!net_weights_start(r->p, r->arena, file, &r->p->init, part, left, e))
+    return false;
+  if (*left && !r->o->quiet)
+    fprintf(stderr, "note: %s does not have, and so left as they were: %s\n",
+            file, left);
+  return true;
+}
+
+/* The first weights: the program's own, then those of a file. Those of a
+ * checkpoint come later, with all else that it holds. */
+static bool first_weights(NetRun *r, NetCommand command, DataError *e) {
   const NetProgram *p = r->p;
   const char *file = r->o->init ? r->o->init : p->init.file;
   *r->scalars = (NetScalars){.count = (double)p->batch, .seed = r->seed};
   if (p->init_fn.run) p->init_fn.run(r->arena, r->pool);
-  return !file || net_weights_load(p, r->arena, file, e);
+  return !file || r->resume.path ||
+         load_weights(r, file, command == NET_TRAIN && p->init.part, e);
+}
+
+static int check_use(const NetProgram *p, const NetOptions *o,
+                     NetCommand command) {
+  if (!net_options_reach(o, command)) return NET_USAGE;
+  if (command != NET_TRAIN && !o->init && !p->init.file) {
+    fprintf(stderr, "error: needs weights: --init FILE\n");
+    return NET_USAGE;
+  }
+  if (o->resume && o->init) {
+    fprintf(stderr, "error: --resume goes on with the weights of its file; "
+            "--init means nothing beside it\n");
+    return NET_USAGE;
+  }
+  if (o->save && o->checkpoint && !strcmp(o->save, o->checkpoint)) {
+    fprintf(stderr, "error: --save and --checkpoint need two files\n");
+    return NET_USAGE;
+  }
+  return NET_DONE;
 }
 
 int net_run_open(NetRun *r, const NetProgram *p, const NetOptions *o,
                  NetCommand command) {
   DataError e = {0};
   *r = (NetRun){.p = p, .o = o, .seed = o->has_seed ? o->seed : p->seed};
-  if (!net_options_reach(o, command)) return NET_USAGE;
-  if (command != NET_TRAIN && !o->init && !p->init.file) {
-    fprintf(stderr, "error: needs weights: --init FILE\n");
-    return NET_USAGE;
-  }
+  int status = check_use(p, o, command);
+  if (status) return status;
   if (!check_program(p, command, &e) || !check_save(o->save, &e) ||
+      !check_save(o->checkpoint, &e) ||
+      (o->resume && !net_checkpoint_open(r, o->resume, &e)) ||
       !make_arena(r, &e) || !open_data(r, command, &e))
     return net_tell(r, &e);
   r->pool = net_pool_new(o->threads);
-  if (!first_weights(r, &e) || !net_log_open(&r->log, o->log, &e))
+  if (!first_weights(r, command, &e) ||
+      !net_log_open(&r->log, o->log, r->resume.state.log_bytes, &e))
     return net_tell(r, &e);
   return NET_DONE;
 }
@@ -200,6 +234,7 @@ void net_run_close(NetRun *r) {
   net_log_close(&r->log);
   net_pool_free(r->pool);
   data_close(r->data);
+  if (r->resume.path) net_safe_close(&r->resume.file);
   if (r->arena) munmap(r->arena, (size_t)r->p->arena_bytes);
   *r = (NetRun){0};
 }

@@ -265,6 +265,11 @@ const NetSafeTensor *net_safe_find(const NetSafeFile *f, const char *name) {
   return NULL;
 }
 
+const char *net_safe_meta(const NetSafeFile *f, const char *key) {
+  const json_t *meta = json_object_get(f->header, "__metadata__");
+  return json_string_value(json_object_get(meta, key));
+}
+
 bool net_safe_read(const NetSafeFile *f, const NetSafeTensor *t, void *to,
                    const char *path, DataError *e) {
   return read_at(f->fd, to, t->bytes, t->begin, path, e);
@@ -279,10 +284,31 @@ static int by_alignment(const void *a, const void *b) {
   return strcmp(x->name, y->name);
 }
 
-static void write_header(FILE *f, const NetSafeTensor *t, int64_t n) {
+/* What is written: tensors, in their order, and texts. */
+typedef struct Contents {
+  const NetSafeTensor *tensor;
+  int64_t n;
+  const NetSafeMeta *meta;
+  int n_meta;
+} Contents;
+
+static void write_meta(FILE *f, const Contents *c) {
+  fputs("\"__metadata__\":{", f);
+  for (int i = 0; i < c->n_meta; i++) {
+    if (i) putc(',', f);
+    net_json_string(f, c->meta[i].key);
+    putc(':', f);
+    net_json_string(f, c->meta[i].text);
+  }
+  fputs(c->n ? "}," : "}", f);
+}
+
+static void write_header(FILE *f, const Contents *c) {
+  const NetSafeTensor *t = c->tensor;
   int64_t at = 0;
   putc('{', f);
-  for (int64_t i = 0; i < n; at += t[i].bytes, i++) {
+  if (c->n_meta) write_meta(f, c);
+  for (int64_t i = 0; i < c->n; at += t[i].bytes, i++) {
     if (i) putc(',', f);
     net_json_string(f, t[i].name);
     fprintf(f, ":{\"dtype\":\"%s\",\"shape\":[",
@@ -308,14 +334,13 @@ static bool write_all(int fd, const void *data, int64_t bytes) {
   return true;
 }
 
-static bool write_tensors(int fd, const NetSafeTensor *t, int64_t n,
-                          DataError *e) {
+static bool write_contents(int fd, const Contents *c, DataError *e) {
   char *header = NULL;
   size_t length = 0;
   unsigned char prefix[PREFIX];
   FILE *f = open_memstream(&header, &length);
   if (!f) return data_no_memory(e);
-  write_header(f, t, n);
+  write_header(f, c);
   for (long at = ftell(f); at >= 0 && at % 8; at++) putc(' ', f);
   bool bad = ferror(f) != 0;
   if (fclose(f) || bad) {
@@ -327,8 +352,8 @@ static bool write_tensors(int fd, const NetSafeTensor *t, int64_t n,
   bool good = write_all(fd, prefix, PREFIX) &&
               write_all(fd, header, (int64_t)length);
   free(header);
-  for (int64_t i = 0; good && i < n; i++)
-    good = write_all(fd, t[i].data, t[i].bytes);
+  for (int64_t i = 0; good && i < c->n; i++)
+    good = write_all(fd, c->tensor[i].data, c->tensor[i].bytes);
   return good;
 }
 
@@ -346,14 +371,14 @@ static bool sync_folder(const char *path) {
   return good;
 }
 
-/* Puts the tensors into `temporary`, then that in the place of `target`. */
+/* Puts the contents into `temporary`, then that in the place of `target`. */
 static bool write_and_rename(const char *target, const char *temporary,
-                             const NetSafeTensor *t, int64_t n, DataError *e) {
+                             const Contents *c, DataError *e) {
   /* One of that name is left from a process that was killed. */
   unlink(temporary);
   int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (fd < 0) return false;
-  bool good = write_tensors(fd, t, n, e) && fsync(fd) == 0;
+  bool good = write_contents(fd, c, e) && fsync(fd) == 0;
   int saved = errno;
   if (close(fd) && good) {
     good = false;
@@ -370,6 +395,11 @@ static bool write_and_rename(const char *target, const char *temporary,
 
 bool net_safe_write(const char *path, NetSafeTensor *tensors, int64_t n,
                     DataError *e) {
+  return net_safe_write_meta(path, tensors, n, NULL, 0, e);
+}
+
+bool net_safe_write_meta(const char *path, NetSafeTensor *tensors, int64_t n,
+                         const NetSafeMeta *meta, int n_meta, DataError *e) {
   struct stat s;
   if (!stat(path, &s) && !S_ISREG(s.st_mode))
     return data_fail(e, "%s: not a regular file; not written over", path);
@@ -383,7 +413,8 @@ bool net_safe_write(const char *path, NetSafeTensor *tensors, int64_t n,
     return data_no_memory(e);
   }
   *e = (DataError){0};
-  bool good = write_and_rename(target, temporary, tensors, n, e);
+  Contents c = {tensors, n, meta, n_meta};
+  bool good = write_and_rename(target, temporary, &c, e);
   if (!good && !e->status)
     net_fail_errno(e, path, "cannot be written: ");
   free(temporary);

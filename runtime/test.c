@@ -24,6 +24,7 @@ int64_t net_count_right(const NetRun *r, DataSplitName split,
 
 static bool tally_init(NetTally *t, const NetRun *r, DataError *e) {
   *t = (NetTally){0};
+  if (!net_metrics_init(t, r->p, e)) return false;
   if (!r->p->label || !net_result(&r->p->evaluate, "predicted")) return true;
   t->n_classes = r->data->n_classes;
   t->class_rows = data_alloc(t->n_classes, sizeof *t->class_rows, e);
@@ -34,6 +35,7 @@ static bool tally_init(NetTally *t, const NetRun *r, DataError *e) {
 void net_tally_free(NetTally *t) {
   free(t->class_rows);
   free(t->class_right);
+  net_metrics_free(t);
   *t = (NetTally){0};
 }
 
@@ -55,10 +57,12 @@ static void tally_add(NetTally *t, const NetRun *r, DataSplitName split,
     t->loss += net_element(r->arena, loss, i);
     t->weight += weight ? net_element(r->arena, weight, i) : 1;
   }
+  const int32_t *labels =
+      r->p->label ? data_labels(r->data, split, r->p->label) : NULL;
   t->rows += n;
   t->right += net_count_right(r, split, f, rows, n);
-  if (!t->n_classes) return;
-  const int32_t *labels = data_labels(r->data, split, r->p->label);
+  net_metrics_add(t, r->p, r->arena, labels, rows, n);
+  if (!t->n_classes || !labels) return;
   const NetTensor *predicted = net_result(f, "predicted");
   const int32_t *guess =
       (const int32_t *)(const void *)(r->arena + predicted->offset);
@@ -75,7 +79,7 @@ int net_evaluate(NetRun *r, DataSplitName split, NetTally *t) {
   int64_t n = r->data->split[split].rows;
   int64_t *rows = data_alloc(n, sizeof *rows, &e);
   int status = NET_DONE;
-  if (!rows || !tally_init(t, r, &e)) {
+  if (!tally_init(t, r, &e) || !rows) {
     free(rows);
     return net_tell(r, &e);
   }
@@ -111,6 +115,7 @@ static void print_tally(const NetRun *r, const NetTally *t) {
     printf("Test accuracy: %.2f %% (%lld of %lld)\n",
            100 * net_tally_accuracy(t), (long long)t->right,
            (long long)t->rows);
+  net_metrics_print(r->p, t, r->data);
 }
 
 int net_run_test(NetRun *r, int64_t step, int64_t epoch) {
@@ -123,7 +128,9 @@ int net_run_test(NetRun *r, int64_t step, int64_t epoch) {
                       .split = data_split_name[DATA_TEST],
                       .loss = net_tally_loss(&t),
                       .accuracy = net_tally_accuracy(&t),
-                      .lr = (double)NAN};
+                      .lr = (double)NAN,
+                      .program = r->p,
+                      .tally = &t};
     print_tally(r, &t);
     net_log_write(&r->log, &line);
   } else if (status == NET_INTERRUPTED) {

@@ -1,42 +1,22 @@
 /* Training: epochs of batches, each one call of the compiled step. What is
  * printed on standard output is line by line what the course prints that the
  * project grew from: the mean loss of each interval of batches, then the end,
- * then the test.
+ * then the test; and one line an epoch where watch.c has something to say.
  *
  * An interval begins anew with each epoch. Batches that are left at an epoch's
  * end make a line in the log, and a printed one only if nothing was printed in
- * that epoch. Weights are never saved once a loss was not finite. */
+ * that epoch. Between two steps all that goes on is in the arena and in the
+ * NetState, which is what a checkpoint holds. Weights are never saved once a
+ * loss was not finite, but for the best ones that were kept before. */
 #include "runtime/run.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Sums over batches; `samples` and `right` over their rows. */
-typedef struct Sums {
-  double loss, total;
-  int64_t batches, samples, right;
-} Sums;
-
-typedef struct Training {
-  NetRun *r;
-  const NetFunction *f;
-  const NetTensor *loss, *total, *lr;
-  int n_penalties;
-  const NetTensor **penalty; /* the results penalty.NAME */
-  const char **names;        /* NAME */
-  double *penalty_sums;      /* of the interval */
-  double *penalty_means;
-  int64_t *rows;             /* the order of the epoch */
-  int64_t n_rows, batches;   /* of an epoch */
-  int64_t epochs, epoch, batch, step, samples;
-  bool classes;
-  Sums interval, whole; /* since the last line; of the epoch */
-} Training;
-
 static const char PENALTY[] = "penalty.";
 
-static bool find_results(Training *t, DataError *e) {
+static bool find_results(NetTraining *t, DataError *e) {
   const NetFunction *f = t->f;
   t->loss = net_result(f, "loss");
   t->total = net_result(f, "total");
@@ -58,19 +38,31 @@ static bool find_results(Training *t, DataError *e) {
   return true;
 }
 
-static bool training_init(Training *t, NetRun *r, DataError *e) {
+/* Puts the training where the checkpoint was. */
+static bool resume(NetTraining *t, int64_t epochs, DataError *e) {
+  if (!net_checkpoint_load(t, e)) return false;
+  t->s.epochs = epochs;
+  return true;
+}
+
+static bool training_init(NetTraining *t, NetRun *r, DataError *e) {
   const NetProgram *p = r->p;
-  *t = (Training){.r = r, .f = &p->train};
+  int64_t epochs = r->o->epochs >= 0 ? r->o->epochs
+                 : r->resume.path    ? r->resume.state.epochs
+                                     : p->epochs;
+  *t = (NetTraining){.r = r, .f = &p->train};
+  t->s = (NetState){.epochs = epochs, .validation = (double)NAN};
   t->n_rows = r->data->split[DATA_TRAIN].rows;
-  t->epochs = r->o->epochs >= 0 ? r->o->epochs : p->epochs;
   t->batches = (t->n_rows + t->f->batch - 1) / t->f->batch;
   if (!t->n_rows) return data_fail(e, "the data has no rows to train on");
   t->rows = data_alloc(t->n_rows, sizeof *t->rows, e);
   t->classes = p->label && net_result(t->f, "predicted");
-  return t->rows && find_results(t, e);
+  if (!t->rows || !find_results(t, e) || !net_watch_init(t, e)) return false;
+  return !r->resume.path || resume(t, epochs, e);
 }
 
-static void training_free(Training *t) {
+static void training_free(NetTraining *t) {
+  net_watch_free(t);
   free(t->rows);
   free(t->penalty);
   free(t->names);
@@ -80,14 +72,14 @@ static void training_free(Training *t) {
 
 /* ---- telling ---- */
 
-static void log_interval(Training *t) {
-  const Sums *s = &t->interval;
+static void log_interval(NetTraining *t) {
+  const NetSums *s = &t->s.interval;
   double n = (double)s->batches;
   for (int i = 0; i < t->n_penalties; i++)
     t->penalty_means[i] = t->penalty_sums[i] / n;
   NetRecord line = {
-      .step = t->step - 1,
-      .epoch = t->epoch,
+      .step = t->s.step - 1,
+      .epoch = t->s.epoch,
       .split = data_split_name[DATA_TRAIN],
       .loss = s->loss / n,
       .has_penalty = true,
@@ -100,35 +92,44 @@ static void log_interval(Training *t) {
   net_log_write(&t->r->log, &line);
 }
 
-static void end_interval(Training *t, bool print) {
-  if (!t->interval.batches) return;
+static void end_interval(NetTraining *t, bool print) {
+  const NetSums *s = &t->s.interval;
+  if (!s->batches) return;
   if (print) {
     net_progress_clear(&t->r->progress);
-    printf("[%lld, %5lld] loss: %.3f\n", (long long)t->epoch + 1,
-           (long long)t->batch,
-           t->interval.loss / (double)t->interval.batches);
+    printf("[%lld, %5lld] loss: %.3f\n", (long long)t->s.epoch + 1,
+           (long long)t->s.batch, s->loss / (double)s->batches);
     fflush(stdout);
   }
   log_interval(t);
-  t->interval = (Sums){0};
-  if (t->n_penalties)
-    memset(t->penalty_sums, 0,
-           (size_t)t->n_penalties * sizeof *t->penalty_sums);
+  t->s.interval = (NetSums){0};
+  for (int i = 0; i < t->n_penalties; i++) t->penalty_sums[i] = 0;
 }
 
-static NetPlace place(const Training *t) {
-  const Sums *s = &t->whole;
+static NetPlace place(const NetTraining *t) {
+  const NetSums *s = &t->s.whole;
   return (NetPlace){
-      .epoch = t->epoch,
-      .batch = t->batch,
-      .samples = t->samples,
+      .epoch = t->s.epoch,
+      .batch = t->s.batch,
+      .samples = t->s.samples,
       .loss = s->loss / (double)s->batches,
       .accuracy = t->classes ? (double)s->right / (double)s->samples : -1};
 }
 
+static void tell_times(const NetTraining *t) {
+  double all = net_seconds() - t->begun;
+  if (!t->r->o->verbose) return;
+  net_progress_clear(&t->r->progress);
+  fprintf(stderr, "epoch %lld: %.3f s, of which %.2f %% waiting for data, "
+          "%.2f %% in steps, %.2f %% in evaluation\n",
+          (long long)t->s.epoch + 1, all, 100 * t->waited / all,
+          100 * t->stepped / all, 100 * t->tested / all);
+}
+
 /* ---- stepping ---- */
 
-static void add(Sums *s, double loss, double total, int64_t n, int64_t right) {
+static void add(NetSums *s, double loss, double total, int64_t n,
+                int64_t right) {
   s->loss += loss;
   s->total += total;
   s->batches++;
@@ -136,7 +137,7 @@ static void add(Sums *s, double loss, double total, int64_t n, int64_t right) {
   s->right += right;
 }
 
-static bool check_finite(const Training *t, double loss, double total,
+static bool check_finite(const NetTraining *t, double loss, double total,
                          DataError *e) {
   if (isfinite(loss) && isfinite(total)) return true;
   bool in_loss = !isfinite(loss);
@@ -144,83 +145,104 @@ static bool check_finite(const Training *t, double loss, double total,
   return data_fail(
       e, "the %s is %s at step %lld (epoch %lld, batch %lld); training stops%s",
       in_loss ? "loss" : "total of loss and penalties",
-      isnan(v) ? "nan" : v > 0 ? "inf" : "-inf", (long long)t->step,
-      (long long)t->epoch + 1, (long long)t->batch + 1,
-      t->r->o->save ? ", and no weights are saved" : "");
+      isnan(v) ? "nan" : v > 0 ? "inf" : "-inf", (long long)t->s.step,
+      (long long)t->s.epoch + 1, (long long)t->s.batch + 1,
+      !t->r->o->save         ? ""
+      : net_watch_kept(t) ? ", and the best weights are saved"
+                          : ", and no weights are saved");
+}
+
+/* What the functions read in the step of that number. */
+static NetScalars scalars_of(const NetTraining *t, int64_t step,
+                             int64_t count) {
+  int64_t all = t->s.epochs * t->batches;
+  return (NetScalars){.step = (double)step,
+                      .epoch = (double)(step / t->batches),
+                      .progress = all ? (double)step / (double)all : 0,
+                      .count = (double)count,
+                      .plateau = (double)t->s.plateau,
+                      .seed = t->r->seed};
+}
+
+/* Evaluation reads them as the last step left them, but for the plateaus. */
+static void after_step(NetTraining *t) {
+  *t->r->scalars = scalars_of(t, t->s.step ? t->s.step - 1 : 0, t->f->batch);
 }
 
 /* One update from the rows at `rows`. */
-static bool step(Training *t, const int64_t *rows, int64_t n, DataError *e) {
+static bool step(NetTraining *t, const int64_t *rows, int64_t n,
+                 DataError *e) {
   NetRun *r = t->r;
-  double all = (double)t->epochs * (double)t->batches;
+  double start = net_seconds();
   data_fill(r->data, DATA_TRAIN, rows, n, t->f, r->arena);
-  *r->scalars = (NetScalars){.step = (double)t->step,
-                             .epoch = (double)t->epoch,
-                             .progress = (double)t->step / all,
-                             .count = (double)n,
-                             .seed = r->seed};
+  double filled = net_seconds();
+  *r->scalars = scalars_of(t, t->s.step, n);
   t->f->run(r->arena, r->pool);
+  t->waited += filled - start;
+  t->stepped += net_seconds() - filled;
   double loss = net_element(r->arena, t->loss, 0);
   double total = net_element(r->arena, t->total, 0);
   if (!check_finite(t, loss, total, e)) return false;
   int64_t right = net_count_right(r, DATA_TRAIN, t->f, rows, n);
-  add(&t->interval, loss, total, n, right);
-  add(&t->whole, loss, total, n, right);
+  add(&t->s.interval, loss, total, n, right);
+  add(&t->s.whole, loss, total, n, right);
   for (int i = 0; i < t->n_penalties; i++)
     t->penalty_sums[i] += net_element(r->arena, t->penalty[i], 0);
-  t->step++;
-  t->batch++;
-  t->samples += n;
+  t->s.step++;
+  t->s.batch++;
+  t->s.samples += n;
   return true;
 }
 
-static int validate(Training *t) {
-  NetRun *r = t->r;
-  NetTally v = {0};
-  if (!r->data->split[DATA_VALIDATION].rows || !r->p->evaluate.run)
+static int checkpoint(NetTraining *t) {
+  DataError e = {0};
+  const char *path = t->r->o->checkpoint;
+  bool last = t->s.epoch >= t->s.epochs || t->s.stopped;
+  if (!path || (!last && t->s.epoch % t->r->o->checkpoint_every))
     return NET_DONE;
-  int status = net_evaluate(r, DATA_VALIDATION, &v);
-  if (!status) {
-    NetRecord line = {.step = t->step - 1,
-                      .epoch = t->epoch,
-                      .split = data_split_name[DATA_VALIDATION],
-                      .loss = net_tally_loss(&v),
-                      .accuracy = net_tally_accuracy(&v),
-                      .lr = (double)NAN};
-    net_log_write(&r->log, &line);
-    r->progress.validation = line.loss;
-  }
-  net_tally_free(&v);
-  return status;
+  return net_checkpoint_save(t, path, &e) ? NET_DONE : net_tell(t->r, &e);
 }
 
-/* Returns an exit status; an error is told. */
-static int train_epoch(Training *t) {
+/* What comes behind the last batch, and on to the next epoch. */
+static int end_epoch(NetTraining *t) {
+  NetRun *r = t->r;
+  end_interval(t, t->batches < r->o->print_every);
+  after_step(t);
+  int status = net_watch_epoch(t);
+  if (status) return status;
+  NetPlace here = place(t);
+  net_progress_epoch(&r->progress, &here);
+  tell_times(t);
+  t->s.epoch++;
+  t->s.batch = 0;
+  t->s.whole = (NetSums){0};
+  return checkpoint(t);
+}
+
+/* The epoch, or what is left of it. Returns an exit status; an error is told. */
+static int train_epoch(NetTraining *t) {
   NetRun *r = t->r;
   DataError e = {0};
-  int64_t size = t->f->batch, every = r->o->print_every;
-  t->whole = (Sums){0};
-  t->batch = 0;
-  data_order(r->data, DATA_TRAIN, r->p->shuffle != 0, r->seed, t->epoch,
+  int64_t size = t->f->batch;
+  t->waited = t->stepped = t->tested = 0;
+  t->begun = net_seconds();
+  data_order(r->data, DATA_TRAIN, r->p->shuffle != 0, r->seed, t->s.epoch,
              t->rows);
-  for (int64_t at = 0; at < t->n_rows; at += size) {
+  while (t->s.batch < t->batches) {
+    int64_t at = t->s.batch * size;
     int64_t n = t->n_rows - at < size ? t->n_rows - at : size;
     if (net_run_interrupted()) return NET_INTERRUPTED;
     if (!step(t, t->rows + at, n, &e)) return net_tell(r, &e);
-    if (t->interval.batches == every) end_interval(t, true);
+    if (t->s.interval.batches >= r->o->print_every) end_interval(t, true);
     NetPlace here = place(t);
     net_progress_step(&r->progress, &here);
   }
-  end_interval(t, t->batches < every);
-  int status = validate(t);
-  NetPlace here = place(t);
-  if (!status) net_progress_epoch(&r->progress, &here);
-  return status;
+  return end_epoch(t);
 }
 
 /* ---- the end ---- */
 
-static int save(const Training *t) {
+static int save(const NetTraining *t) {
   DataError e = {0};
   const char *path = t->r->o->save;
   if (!path || net_weights_save(t->r->p, t->r->arena, path, &e))
@@ -228,39 +250,81 @@ static int save(const Training *t) {
   return net_tell(t->r, &e);
 }
 
-/* What weights there were before are better than none that were trained. */
-static int interrupted(const Training *t) {
-  const char *path = t->r->o->save;
-  bool saves = path && t->step > 0;
+/* A checkpoint, where --save alone tells a file there too: it can be resumed,
+ * and holds the weights. What weights there were before are better than none
+ * that were trained. */
+static int interrupted(const NetTraining *t) {
+  const NetOptions *o = t->r->o;
+  const char *path = o->checkpoint ? o->checkpoint : o->save;
+  bool saves = path && t->s.step > 0;
+  DataError e = {0};
+  int64_t epoch = t->s.epoch < t->s.epochs ? t->s.epoch + 1 : t->s.epochs;
   net_progress_clear(&t->r->progress);
-  int status = saves ? save(t) : NET_DONE;
+  int status = saves && !net_checkpoint_save(t, path, &e) ? net_tell(t->r, &e)
+                                                          : NET_DONE;
   fprintf(stderr, "interrupted after %lld steps (epoch %lld)%s%s\n",
-          (long long)t->step, (long long)t->epoch + 1,
-          saves && !status ? "; the weights are in " : "",
-          saves && !status ? path : "");
+          (long long)t->s.step, (long long)epoch,
+          !saves || status ? "; nothing is saved" : "; go on with --resume ",
+          !saves || status ? "" : path);
   return status ? status : NET_INTERRUPTED;
 }
 
-static int train(Training *t) {
+static bool zero_at(const char *arena, const NetTensor *v, int64_t i) {
+  return fpclassify(net_element(arena, v, i)) == FP_ZERO;
+}
+
+/* Penalties are there to make weights 0: those that are, tensor by tensor. */
+static void print_zeros(const NetTraining *t) {
+  const NetProgram *p = t->r->p;
+  for (int32_t i = 0; i < p->n_vars; i++) {
+    const NetTensor *v = &p->vars[i];
+    int64_t zeros = 0, n = net_tensor_count(v);
+    if (!net_is_weight(v) || v->kind == NET_LAYER_STATE) continue;
+    for (int64_t k = 0; k < n; k++) zeros += zero_at(t->r->arena, v, k);
+    if (zeros)
+      printf("Zero weights: %s %lld of %lld\n", v->name, (long long)zeros,
+             (long long)n);
+  }
+}
+
+static int finish(NetTraining *t) {
   NetRun *r = t->r;
-  int status = NET_DONE;
-  net_progress_init(&r->progress, r->o->quiet, t->epochs, t->batches);
-  for (; t->epoch < t->epochs && !status; t->epoch++)
-    if ((status = train_epoch(t))) break;
-  if (status == NET_INTERRUPTED) return interrupted(t);
-  if (status) return status;
   net_progress_clear(&r->progress);
   printf("Finished Training\n");
+  net_watch_restore(t);
   fflush(stdout);
-  if ((status = save(t))) return status;
-  if (!r->p->evaluate.run || !r->data->split[DATA_TEST].rows) return NET_DONE;
-  return net_run_test(r, t->step ? t->step - 1 : 0,
-                      t->epochs ? t->epochs - 1 : 0);
+  int status = save(t);
+  if (!status && r->p->evaluate.run && r->data->split[DATA_TEST].rows) {
+    after_step(t);
+    status = net_run_test(r, t->s.step ? t->s.step - 1 : 0,
+                          t->s.epoch ? t->s.epoch - 1 : 0);
+  }
+  if (!status && t->n_penalties && t->s.step) print_zeros(t);
+  return status;
+}
+
+static int train(NetTraining *t) {
+  NetRun *r = t->r;
+  int status = NET_DONE;
+  net_progress_init(&r->progress, r->o->quiet, t->s.epochs, t->batches);
+  r->progress.validation = t->s.validation;
+  r->progress.done_before = (double)t->s.step;
+  r->progress.samples_before = t->s.samples;
+  while (!status && t->s.epoch < t->s.epochs && !t->s.stopped)
+    status = train_epoch(t);
+  if (!status && net_run_interrupted()) status = NET_INTERRUPTED;
+  if (status == NET_INTERRUPTED) return interrupted(t);
+  if (!status) return finish(t);
+  if (status == NET_MISTAKE && net_watch_kept(t)) { /* a NaN, say */
+    net_watch_restore(t);
+    save(t);
+  }
+  return status;
 }
 
 int net_train(const NetProgram *p, const NetOptions *o) {
   NetRun r;
-  Training t = {0};
+  NetTraining t = {0};
   DataError e = {0};
   int status = net_run_open(&r, p, o, NET_TRAIN);
   if (!status && !training_init(&t, &r, &e)) status = net_tell(&r, &e);

@@ -1,22 +1,39 @@
 /* The weights of a program on disk: its parameters and layer states as tensors
- * of a safetensors file, by their names. A file fits only as a whole: every
- * variable is there with its type and shape, and nothing else is. What a file
- * has to be like is safetensors.c's matter. */
+ * of a safetensors file. A file fits only as a whole: every variable is there
+ * with its type and shape, and nothing else is, unless the program asks for a
+ * part. Which tensor is whose is names.c's matter, what a file has to be like
+ * safetensors.c's. */
 #include "runtime/run.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static bool saved(const NetTensor *v) {
+bool net_is_weight(const NetTensor *v) {
   return v->kind != NET_OPTIMIZER_STATE;
 }
 
-static bool all_finite(const NetTensor *v, const char *arena) {
+static int64_t bytes_of(const NetTensor *v) {
+  return net_tensor_count(v) * net_type_size(v->type);
+}
+
+/* An optimiser's state may be infinite (a least value so far), no weight may. */
+static bool sound(const NetTensor *v, const char *arena) {
   if (v->type != NET_F32 && v->type != NET_F64) return true;
   int64_t n = net_tensor_count(v);
-  for (int64_t i = 0; i < n; i++)
-    if (!isfinite(net_element(arena, v, i))) return false;
+  for (int64_t i = 0; i < n; i++) {
+    double x = net_element(arena, v, i);
+    if (isnan(x) || (net_is_weight(v) && isinf(x))) return false;
+  }
+  return true;
+}
+
+bool net_weights_sound(const NetProgram *p, const char *arena, bool all,
+                       const char *path, DataError *e) {
+  for (int32_t i = 0; i < p->n_vars; i++)
+    if ((all || net_is_weight(&p->vars[i])) && !sound(&p->vars[i], arena))
+      return data_fail(e, "%s: not written, since %s holds a value that is not "
+                       "finite", path, p->vars[i].name);
   return true;
 }
 
@@ -24,26 +41,45 @@ bool net_weights_save(const NetProgram *p, const char *arena, const char *path,
                       DataError *e) {
   int64_t n = 0;
   NetSafeTensor *list = data_alloc(p->n_vars, sizeof *list, e);
-  if (!list) return false;
-  for (int32_t i = 0; i < p->n_vars; i++) {
-    const NetTensor *v = &p->vars[i];
-    if (!saved(v)) continue;
-    if (!all_finite(v, arena)) {
-      free(list);
-      return data_fail(e, "%s: not written, since %s holds a value that is not "
-                       "finite", path, v->name);
-    }
-    NetSafeTensor *t = &list[n++];
-    *t = (NetSafeTensor){.name = v->name,
-                         .type = v->type,
-                         .rank = v->rank,
-                         .bytes = net_tensor_count(v) * net_type_size(v->type),
-                         .data = arena + v->offset};
-    memcpy(t->dim, v->dim, sizeof t->dim);
+  if (!list || !net_weights_sound(p, arena, false, path, e)) {
+    free(list);
+    return false;
   }
+  for (int32_t i = 0; i < p->n_vars; i++)
+    if (net_is_weight(&p->vars[i]))
+      list[n++] = net_weights_tensor(&p->vars[i], arena + p->vars[i].offset);
   bool good = net_safe_write(path, list, n, e);
   free(list);
   return good;
+}
+
+NetSafeTensor net_weights_tensor(const NetTensor *v, const void *data) {
+  NetSafeTensor t = {.name = v->name,
+                     .type = v->type,
+                     .rank = v->rank,
+                     .bytes = bytes_of(v),
+                     .data = data};
+  memcpy(t.dim, v->dim, sizeof t.dim);
+  return t;
+}
+
+int64_t net_weights_bytes(const NetProgram *p) {
+  int64_t n = 0;
+  for (int32_t i = 0; i < p->n_vars; i++)
+    if (net_is_weight(&p->vars[i])) n += bytes_of(&p->vars[i]);
+  return n;
+}
+
+void net_weights_copy(const NetProgram *p, char *arena, char *packed,
+                      bool back) {
+  for (int32_t i = 0; i < p->n_vars; i++) {
+    const NetTensor *v = &p->vars[i];
+    char *at = arena + v->offset;
+    size_t bytes = (size_t)bytes_of(v);
+    if (!net_is_weight(v)) continue;
+    memcpy(back ? at : packed, back ? packed : at, bytes);
+    packed += bytes;
+  }
 }
 
 /* [6,3,5,5] */
@@ -56,51 +92,21 @@ static void shape_text(char *to, size_t size, int32_t rank,
   if (at < size) snprintf(to + at, size - at, "]");
 }
 
-/* Names in the file that the program has not, a few of them, each with the
- * nearest that it has. */
-static bool check_names(const NetProgram *p, const NetSafeFile *f,
-                        const char *path, DataError *e) {
-  enum { TOLD = 4 };
-  char list[512] = "";
-  size_t at = 0;
-  int64_t unknown = 0, n = 0;
-  const char **names = data_alloc(p->n_vars, sizeof *names, e);
-  if (!names) return false;
-  for (int32_t i = 0; i < p->n_vars; i++)
-    if (saved(&p->vars[i])) names[n++] = p->vars[i].name;
-  for (int64_t i = 0; i < f->n; i++) {
-    bool known = false;
-    const char *name = f->tensor[i].name;
-    for (int64_t k = 0; k < n && !known; k++) known = !strcmp(name, names[k]);
-    if (known || unknown++ >= TOLD || at >= sizeof list) continue;
-    const char *near = net_nearest(name, names, n);
-    at += (size_t)snprintf(list + at, sizeof list - at, "%s%s%s%s%s",
-                           at ? ", " : "", name, near ? " (near " : "",
-                           near ? near : "", near ? ")" : "");
-  }
-  free(names);
-  if (!unknown) return true;
-  return data_fail(e, "%s: %lld tensor%s that the program does not have: %s%s",
-                   path, (long long)unknown, unknown > 1 ? "s" : "", list,
-                   unknown > TOLD ? ", .." : "");
-}
-
-static bool check_variable(const NetTensor *v, const NetSafeFile *f,
-                           const char *path, DataError *e) {
-  char have[160], want[160];
-  const NetSafeTensor *t = net_safe_find(f, v->name);
-  if (!t)
-    return data_fail(e, "%s: no %s, which the program needs", path, v->name);
+bool net_weights_fit(const NetTensor *v, const NetSafeTensor *t,
+                     const char *path, DataError *e) {
+  char have[160], want[160], as[200] = "";
+  if (strcmp(t->name, v->name))
+    snprintf(as, sizeof as, " (as %s)", v->name);
   if (t->type != v->type)
-    return data_fail(e, "%s: %s is of type %s, which is not the program's",
-                     path, v->name, t->type_name);
+    return data_fail(e, "%s: %s%s is of type %s, which is not the program's",
+                     path, t->name, as, t->type_name);
   if (t->rank == v->rank &&
       !memcmp(t->dim, v->dim, sizeof *v->dim * (size_t)v->rank))
     return true;
   shape_text(have, sizeof have, t->rank, t->dim);
   shape_text(want, sizeof want, v->rank, v->dim);
-  return data_fail(e, "%s: %s is %s, but the program's is %s", path, v->name,
-                   have, want);
+  return data_fail(e, "%s: %s%s is %s, but the program's is %s", path, t->name,
+                   as, have, want);
 }
 
 /* Compiled code relies on an i1 being 0 or 1. */
@@ -115,41 +121,71 @@ static bool check_bits(const NetTensor *v, const char *at, const char *path,
   return true;
 }
 
+bool net_weights_read(const NetTensor *v, const NetSafeFile *f,
+                      const NetSafeTensor *t, char *to, const char *path,
+                      DataError *e) {
+  return net_safe_read(f, t, to, path, e) && check_bits(v, to, path, e);
+}
+
 /* Reads all into memory of its own first: the file may end early after all. */
 static bool read_all(const NetProgram *p, char *arena, const NetSafeFile *f,
-                     const char *path, DataError *e) {
-  int64_t total = 0, at = 0;
-  for (int64_t i = 0; i < f->n; i++) total += f->tensor[i].bytes;
-  char *all = data_alloc(total, 1, e);
+                     const NetSafeTensor *const *of, const char *path,
+                     DataError *e) {
+  char *all = data_alloc(net_weights_bytes(p), 1, e), *at = all;
   bool good = all != NULL;
+  if (good) net_weights_copy(p, arena, all, false);
   for (int32_t i = 0; good && i < p->n_vars; i++) {
-    const NetTensor *v = &p->vars[i];
-    if (!saved(v)) continue;
-    const NetSafeTensor *t = net_safe_find(f, v->name);
-    good = net_safe_read(f, t, all + at, path, e) &&
-           check_bits(v, all + at, path, e);
-    at += t->bytes;
+    if (of[i]) good = net_weights_read(&p->vars[i], f, of[i], at, path, e);
+    if (net_is_weight(&p->vars[i])) at += bytes_of(&p->vars[i]);
   }
-  at = 0;
-  for (int32_t i = 0; good && i < p->n_vars; i++) {
-    const NetTensor *v = &p->vars[i];
-    if (!saved(v)) continue;
-    int64_t bytes = net_tensor_count(v) * net_type_size(v->type);
-    memcpy(arena + v->offset, all + at, (size_t)bytes);
-    at += bytes;
-  }
+  if (good) net_weights_copy(p, arena, all, true);
   free(all);
+  return good;
+}
+
+/* What the program has and the file has not. */
+static bool check_missing(const NetProgram *p, const NetSafeTensor *const *of,
+                          const char *path, bool part, char told[NET_TOLD],
+                          DataError *e) {
+  NetNames missing = {0};
+  int64_t there = 0;
+  for (int32_t i = 0; i < p->n_vars; i++) {
+    if (of[i]) there++;
+    else if (net_is_weight(&p->vars[i]))
+      net_names_add(&missing, p->vars[i].name, NULL);
+  }
+  if (told) snprintf(told, NET_TOLD, "%s", missing.text);
+  if (!missing.n || (part && there)) return true;
+  if (part)
+    return data_fail(e, "%s: it has nothing of the program; the program has %s",
+                     path, missing.text);
+  return data_fail(e, "%s: no %s, which the program needs", path, missing.text);
+}
+
+static bool load(const NetProgram *p, char *arena, const NetSafeFile *f,
+                 const char *path, const NetInit *init, bool part,
+                 char told[NET_TOLD], DataError *e) {
+  const NetSafeTensor **of = data_alloc(p->n_vars, sizeof *of, e);
+  bool good = of && net_names_match(p, f, path, init, part, of, e) &&
+              check_missing(p, of, path, part, told, e);
+  for (int32_t i = 0; good && i < p->n_vars; i++)
+    if (of[i]) good = net_weights_fit(&p->vars[i], of[i], path, e);
+  good = good && read_all(p, arena, f, of, path, e);
+  free(of);
+  return good;
+}
+
+bool net_weights_start(const NetProgram *p, char *arena, const char *path,
+                       const NetInit *init, bool part, char told[NET_TOLD],
+                       DataError *e) {
+  NetSafeFile f;
+  if (!net_safe_open(&f, path, e)) return false;
+  bool good = load(p, arena, &f, path, init, part, told, e);
+  net_safe_close(&f);
   return good;
 }
 
 bool net_weights_load(const NetProgram *p, char *arena, const char *path,
                       DataError *e) {
-  NetSafeFile f;
-  if (!net_safe_open(&f, path, e)) return false;
-  bool good = check_names(p, &f, path, e);
-  for (int32_t i = 0; good && i < p->n_vars; i++)
-    if (saved(&p->vars[i])) good = check_variable(&p->vars[i], &f, path, e);
-  good = good && read_all(p, arena, &f, path, e);
-  net_safe_close(&f);
-  return good;
+  return net_weights_start(p, arena, path, NULL, false, NULL, e);
 }

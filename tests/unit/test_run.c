@@ -359,7 +359,7 @@ static void test_interrupt(void) {
   char a[PATH_SIZE];
   const char *path = keep(a, "interrupted.st");
   fails(run_over(train_interrupted, path), 130,
-        "interrupted after 2 steps (epoch 1); the weights are in ");
+        "interrupted after 2 steps (epoch 1); go on with --resume ");
   CU_ASSERT_EQUAL(saved_w(path), 2);
   fails(run_over(train_interrupted_twice, path), 130, "");
   CU_ASSERT_EQUAL(saved_w(path), 0);
