@@ -535,7 +535,6 @@ const Value *field_value(Scope *s, const char *name); /* or NULL */
 /* lower_train.c */
 void read_train(Lower *L, const Item *train);
 void lower_functions(Lower *L);
-bool is_train_key(const char *name);
 /* lower_update.c */
 const Value *optimizer_state(Scope *s, Slot *slot, const char *name);
 /* Looks for mistakes in the optimiser where the loss has one. */

@@ -111,7 +111,8 @@ static const Value *index_number(const Scope *s, Span at, const Value *x,
   if (!need_whole(s, at, i, "an index", 0, MAX_ELEMENTS, &k))
     return &poison;
   if (k >= sample_dims(x)[0]) {
-    Diag *diag = fail(s, "E0318", at, "index %lld is out of range: the value is %s",
+    Diag *diag = fail(s, "E0318", at,
+                      "index %lld is out of range: the value is %s",
                       (long long)k, value_text(L, x));
     note_origin(L, diag, x);
     return &poison;

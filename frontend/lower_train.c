@@ -40,8 +40,6 @@ static int key_index(const char *name) {
   return -1;
 }
 
-bool is_train_key(const char *name) { return key_index(name) >= 0; }
-
 static const Expr *key_expr(const Setup *t, Key k) {
   return t->entry[k] ? t->entry[k]->value : NULL;
 }
@@ -214,7 +212,7 @@ static void predicted(Lower *L) {
       sample_rank(v) != 1 || sample_dims(v)[0] != label->classes)
     return;
   static const int last[1] = {1};
-  L->g->loc = (Loc){0};
+  L->g->loc = v->node->n_locs ? v->node->locs[0] : (Loc){0};
   graph_output(L->g, OUT_RESULT, "predicted",
                graph_reduce(L->g, OP_ARGMAX, v->node, 1, last));
 }
