@@ -1,18 +1,20 @@
-/* The cost model: the cycles that a kernel is expected to take under a schedule,
- * and the search for the schedule that takes the fewest. It counts, for one turn
- * of the innermost reduced loop over one register tile, arithmetic, loads and the
- * latency of the accumulators, takes the largest, and multiplies by the turns.
- * It need not be right, only to order candidates: the numbers are those of the
- * measurements on generated code, in units of one vector instruction.
+/* The cost model: the cycles that a kernel is expected to take under a schedule.
+ * It counts, for one turn of the innermost reduced loop over one register tile,
+ * arithmetic, loads and the latency of the accumulators, takes the largest, and
+ * multiplies by the turns. It need not be right, only to order candidates: the
+ * numbers are those of the measurements on generated code, in units of one vector
+ * instruction.
  *
- * What is searched: the vector dimension (every one), the number of vectors, and
- * tiles of up to two other parallel dimensions. The loop order is not searched:
- * outermost stands the dimension that most bytes depend on, so that they are
- * read once, and the vector dimension is innermost. */
+ * The search (choose.c) asks for hundreds of tiles of one kernel with one vector
+ * dimension. What an instruction costs depends on that dimension alone, and how
+ * often it stands in a tile on the dimensions that it depends on: so instructions
+ * that depend on the same dimensions are added up beforehand, to a Term; and for a
+ * pair of dimensions whose tiles are being searched there remain four sums, of what
+ * depends on neither, on one or on both. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "passes/passes.h"
+#include "passes/schedule.h"
 
 enum {
   FMA_LATENCY = 4,
@@ -21,7 +23,6 @@ enum {
   HORIZONTAL = 9,     /* the sum of a vector's lanes */
   TILE_OVERHEAD = 6,  /* pointers and counters around a tile */
   LOOP_OVERHEAD = 3,
-  PARALLEL_CYCLES = 30000, /* below this, one thread is as fast */
   LINE = 64,
   WAY = 4096, /* bytes after which an address falls into the same set */
   WAYS = 6,   /* of 8: other things are in the cache too */
@@ -29,24 +30,7 @@ enum {
   LINE_CYCLES = 2  /* from the second cache, when prefetched */
 };
 
-/* What the search asks of each instruction, found out once for a kernel. */
-typedef struct Facts {
-  const Kernel *k;
-  const Cpu *cpu;
-  uint32_t *depends;
-  bool *in_body;
-  bool has_rand, has_argmax;
-} Facts;
-
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-/* How many different values an instruction has in one register tile. */
-static double copies(const Kernel *k, const Schedule *s, uint32_t depends) {
-  double n = 1;
-  for (int d = 0; d < kernel_dims(k); d++)
-    if (depends >> d & 1) n *= s->tile[d];
-  return n;
-}
 
 static double access_cost(const Instr *i, const Schedule *s) {
   if (s->vec < 0) return 1;
@@ -74,77 +58,117 @@ static double op_cost(const Instr *i) {
   return 0;
 }
 
-typedef struct Counts {
-  double arithmetic, memory;
-} Counts;
+/* --- terms ---------------------------------------------------------------- */
 
-static Counts count(const Facts *f, const Schedule *s, bool body) {
-  Counts c = {0, 0};
-  const Kernel *k = f->k;
-  for (int n = 0; n < k->n_instrs; n++) {
-    const Instr *i = &k->instr[n];
-    bool reduce = i->kop == K_REDUCE;
-    if ((f->in_body[n] || reduce) != body) continue;
-    uint32_t depends = f->depends[n];
-    if (reduce) depends |= f->depends[i->in[0]] & ~((1u << k->n_par) - 1);
-    double times = copies(k, s, depends);
-    if (i->kop == K_LOAD || i->kop == K_STORE)
-      c.memory += times * access_cost(i, s) * (i->accumulate ? 2 : 1);
-    /* a product that is summed is one fused instruction */
-    else if (!(body && i->kop == K_OP && i->op == OP_MUL &&
-               n + 1 < k->n_instrs && k->instr[n + 1].kop == K_REDUCE &&
-               k->instr[n + 1].in[0] == n))
-      c.arithmetic += times * op_cost(i);
-  }
-  return c;
+/* The term of these dimensions; a new one is empty. */
+static Term *term_of(Facts *f, uint32_t dims) {
+  for (int i = 0; i < f->n_terms; i++)
+    if (f->term[i].dims == dims) return &f->term[i];
+  f->term[f->n_terms] = (Term){.dims = dims};
+  return &f->term[f->n_terms++];
 }
 
-/* Registers that the innermost loop wants: accumulators, the vectors of one row,
- * and a broadcast. */
-static double pressure(const Facts *f, const Schedule *s) {
+/* A product that is summed is one fused instruction with the sum. */
+static bool is_fused(const Facts *f, int n) {
   const Kernel *k = f->k;
-  double accumulators = 0, vectors = 0;
-  for (int n = 0; n < k->n_instrs; n++) {
-    const Instr *i = &k->instr[n];
-    if (i->kop == K_REDUCE)
-      accumulators += copies(k, s, (1u << k->n_par) - 1) *
-                      (i->op == OP_ARGMAX ? 2 : 1);
-    if (i->kop == K_LOAD && f->in_body[n] && s->vec >= 0 &&
-        i->at.coef[s->vec] != 0) {
-      double v = copies(k, s, f->depends[n]);
-      if (vectors == 0 || v < vectors) vectors = v;
-    }
-  }
-  return accumulators + vectors + 1;
+  const Instr *i = &k->instr[n];
+  return f->in_body[n] && i->kop == K_OP && i->op == OP_MUL &&
+         n + 1 < k->n_instrs && k->instr[n + 1].kop == K_REDUCE &&
+         k->instr[n + 1].in[0] == n;
 }
 
-static double cost(const Facts *f, const Schedule *s) {
+static void add_term(Facts *f, const Schedule *s, int n) {
   const Kernel *k = f->k;
-  double tiles = 1, turns = 1, outer_turns = 1;
+  const Instr *i = &k->instr[n];
+  uint32_t dims = f->depends[n];
+  bool reduce = i->kop == K_REDUCE;
+  if (reduce) {
+    dims |= f->depends[i->in[0]] & ~((1u << k->n_par) - 1);
+    f->accumulators += i->op == OP_ARGMAX ? 2 : 1;
+  }
+  Term *t = term_of(f, dims);
+  bool body = f->in_body[n] || reduce;
+  if (i->kop == K_LOAD || i->kop == K_STORE)
+    *(body ? &t->counts.body_memory : &t->counts.memory) +=
+        access_cost(i, s) * (i->accumulate ? 2 : 1);
+  else if (!is_fused(f, n))
+    *(body ? &t->counts.body : &t->counts.arithmetic) += op_cost(i);
+  if (i->kop == K_LOAD && f->in_body[n] && s->vec >= 0 &&
+      i->at.coef[s->vec] != 0)
+    t->counts.row = 1;
+}
+
+void cost_prepare(Facts *f, const Schedule *s) {
+  const Kernel *k = f->k;
+  f->n_terms = f->accumulators = 0;
+  for (int n = 0; n < k->n_instrs; n++) add_term(f, s, n);
+}
+
+/* --- arithmetic ----------------------------------------------------------- */
+
+/* How many different values something has in the tile, as far as the dimensions
+ * other than those of the pair make them. */
+static double copies(const Facts *f, const Schedule *s, uint32_t dims) {
+  double n = 1;
+  for (int d = 0; d < kernel_dims(f->k); d++)
+    if (dims >> d & 1) n *= (double)s->tile[d];
+  return n;
+}
+
+static void add_counts(Counts *to, const Counts *c, double times) {
+  to->arithmetic += times * c->arithmetic;
+  to->memory += times * c->memory;
+  to->body += times * c->body;
+  to->body_memory += times * c->body_memory;
+  double row = times * c->row;
+  if (row > 0 && (to->row == 0 || row < to->row)) to->row = row;
+}
+
+void cost_pair(const Facts *f, const Schedule *s, int x, int y, Pair *p) {
+  const Kernel *k = f->k;
+  uint32_t x_bit = x < 0 ? 0 : 1u << x, y_bit = y < 0 ? 0 : 1u << y;
+  *p = (Pair){.x = x, .y = y, .tiles = 1, .turns = 1, .outer_turns = 1};
   for (int d = 0; d < kernel_dims(k); d++) {
+    if (d == x || d == y) continue;
     int64_t step = s->tile[d] * (d == s->vec ? s->lanes : 1);
     double steps = (double)ceil_div(k->extent[d], step);
-    if (d < k->n_par) tiles *= steps;
-    else turns *= steps;
+    if (d < k->n_par) p->tiles *= steps;
+    else p->turns *= steps;
     if (d >= k->n_par && d != s->order[kernel_dims(k) - 1])
-      outer_turns *= steps;
+      p->outer_turns *= steps;
   }
-  Counts epilogue = count(f, s, false);
-  double tile = epilogue.arithmetic + epilogue.memory + TILE_OVERHEAD;
-  if (k->n_red > 0) {
-    Counts body = count(f, s, true);
-    double accumulators = copies(k, s, (1u << k->n_par) - 1);
-    double turn = body.arithmetic;
-    if (body.memory > turn) turn = body.memory;
-    if (turn < FMA_LATENCY) turn = FMA_LATENCY;
-    double over = pressure(f, s) - f->cpu->registers;
-    if (over > 0) turn *= 1 + 0.25 * over;
-    turn += 0.05 * (body.arithmetic + body.memory) + 0.4;
-    tile += turns * turn + outer_turns * LOOP_OVERHEAD;
-    if (s->vec >= k->n_par) tile += accumulators * HORIZONTAL;
+  p->positions = copies(f, s, ((1u << k->n_par) - 1) & ~(x_bit | y_bit));
+  p->dot = s->vec >= k->n_par;
+  for (int i = 0; i < f->n_terms; i++) {
+    const Term *t = &f->term[i];
+    int which = (t->dims & x_bit ? 1 : 0) | (t->dims & y_bit ? 2 : 0);
+    add_counts(&p->with[which], &t->counts,
+               copies(f, s, t->dims & ~(x_bit | y_bit)));
   }
+}
+
+double cost_arithmetic(const Facts *f, const Pair *p, int tx, int ty) {
+  const Kernel *k = f->k;
+  const double times[4] = {1, tx, ty, tx * ty};
+  Counts c = {0};
+  for (int i = 0; i < 4; i++) add_counts(&c, &p->with[i], times[i]);
+  double tiles = p->tiles, tile = c.arithmetic + c.memory + TILE_OVERHEAD;
+  if (p->x >= 0) tiles *= (double)ceil_div(k->extent[p->x], tx);
+  if (p->y >= 0) tiles *= (double)ceil_div(k->extent[p->y], ty);
+  if (k->n_red == 0) return tiles * tile;
+  double positions = p->positions * times[3];
+  double turn = c.body > c.body_memory ? c.body : c.body_memory;
+  if (turn < FMA_LATENCY) turn = FMA_LATENCY;
+  /* registers wanted: accumulators, the vectors of one row, and a broadcast */
+  double over = positions * f->accumulators + c.row + 1 - f->cpu->registers;
+  if (over > 0) turn *= 1 + 0.25 * over;
+  turn += 0.05 * (c.body + c.body_memory) + 0.4;
+  tile += p->turns * turn + p->outer_turns * LOOP_OVERHEAD;
+  if (p->dot) tile += positions * HORIZONTAL;
   return tiles * tile;
 }
+
+/* --- traffic -------------------------------------------------------------- */
 
 /* Steps of a large power of two land in few sets of the cache: lines that crowd
  * there push each other out, as if there were more of them. */
@@ -154,8 +178,7 @@ static double crowding(const Kernel *k, const Instr *i, const double *cover) {
     int64_t bytes = llabs(i->at.coef[d]) * dtype_size[i->type];
     if (bytes < LINE) continue;
     int64_t place = bytes % WAY; /* how soon the same set comes round again */
-    double period = 1;
-    for (int64_t b = place; b != 0; b = (b + place) % WAY) period++;
+    double period = place == 0 ? 1 : (double)(WAY / (place & -place));
     if (cover[d] > period) same *= cover[d] / period;
   }
   return same > WAYS ? same / WAYS : 1;
@@ -226,247 +249,7 @@ static double traffic(const Facts *f, const Schedule *s) {
 }
 
 /* Arithmetic and waiting for lines go on side by side. */
-static double overlapped(double arithmetic, double waiting) {
+double cost_whole(const Facts *f, const Schedule *s, double arithmetic) {
+  double waiting = traffic(f, s);
   return (arithmetic > waiting ? arithmetic : waiting) + 0.1 * waiting;
-}
-
-double kernel_cost(const Kernel *k, const Schedule *s, const Cpu *cpu) {
-  uint32_t depends[k->n_instrs + 1];
-  bool in_body[k->n_instrs + 1];
-  kernel_depends(k, depends);
-  kernel_in_body(k, in_body);
-  Facts f = {.k = k, .cpu = cpu, .depends = depends, .in_body = in_body};
-  return overlapped(cost(&f, s), traffic(&f, s));
-}
-
-/* Bytes of the loads that depend on a dimension, each buffer's share once. */
-static double bytes_along(const Kernel *k, int dim) {
-  double bytes = 0;
-  for (int n = 0; n < k->n_instrs; n++) {
-    const Instr *i = &k->instr[n];
-    if (i->kop != K_LOAD || i->at.coef[dim] == 0) continue;
-    double size = dtype_size[i->type];
-    for (int d = 0; d < kernel_dims(k); d++)
-      if (i->at.coef[d] != 0) size *= (double)k->extent[d];
-    bytes += size;
-  }
-  return bytes;
-}
-
-/* Whether steps of `dim` never add to one place, so that threads may share. */
-static bool disjoint_along(const Kernel *k, const Instr *store, int dim) {
-  int64_t c = store->at.coef[dim], span = 0;
-  if (store->in[1] >= 0 || c <= 0) return false;
-  for (int d = 0; d < k->n_par; d++) {
-    int64_t other = store->at.coef[d];
-    if (d == dim) continue;
-    if (other < c) span += other * (k->extent[d] - 1);
-    else if (other % (c * k->extent[dim]) != 0) return false;
-  }
-  return span < c;
-}
-
-/* Steps of a dimension that an overlap-add folds, which meet those of another
- * one in the same places. */
-static bool overlaps(const Kernel *k, int dim) {
-  for (int n = 0; n < k->n_instrs; n++)
-    if (k->instr[n].kop == K_STORE && k->instr[n].accumulate &&
-        !disjoint_along(k, &k->instr[n], dim))
-      return true;
-  return false;
-}
-
-/* How far a step of the dimension moves, over all loads. */
-static double stride_of(const Kernel *k, int dim) {
-  double sum = 0;
-  for (int n = 0; n < k->n_instrs; n++)
-    if (k->instr[n].kop == K_LOAD) sum += (double)llabs(k->instr[n].at.coef[dim]);
-  return sum;
-}
-
-/* Outermost what most bytes depend on; but before that the dimensions of an
- * overlap-add's windows, so that a place is added to again only much later. */
-static double outwardness(const Kernel *k, const Schedule *s, int dim) {
-  if (dim == s->vec) return -1;
-  if (overlaps(k, dim)) return 1e18 / (double)k->extent[dim];
-  return bytes_along(k, dim);
-}
-
-static void order_loops(const Facts *f, Schedule *s) {
-  const Kernel *k = f->k;
-  int dims = kernel_dims(k);
-  s->n_order = dims;
-  for (int d = 0; d < dims; d++) s->order[d] = d;
-  for (int i = 1; i < k->n_par; i++) /* stable insertion */
-    for (int j = i; j > 0; j--) {
-      int a = s->order[j - 1], b = s->order[j];
-      if (outwardness(k, s, b) <= outwardness(k, s, a)) break;
-      s->order[j - 1] = b;
-      s->order[j] = a;
-    }
-  if (!f->has_argmax) /* short steps innermost; an argmax keeps its order */
-    for (int i = k->n_par + 1; i < dims; i++)
-      for (int j = i; j > k->n_par; j--) {
-        int a = s->order[j - 1], b = s->order[j];
-        if (stride_of(k, b) <= stride_of(k, a)) break;
-        s->order[j - 1] = b;
-        s->order[j] = a;
-      }
-  if (s->vec >= k->n_par) { /* the lanes of a dot are its innermost loop */
-    int at = k->n_par;
-    while (s->order[at] != s->vec) at++;
-    for (; at < dims - 1; at++) s->order[at] = s->order[at + 1];
-    s->order[dims - 1] = s->vec;
-  }
-}
-
-static void choose_pieces(const Kernel *k, Schedule *s, double cycles) {
-  s->pieces = 1;
-  if (k->n_par == 0 || cycles < PARALLEL_CYCLES) return;
-  int first = s->order[0];
-  for (int n = 0; n < k->n_instrs; n++)
-    if (k->instr[n].kop == K_STORE && k->instr[n].accumulate &&
-        !disjoint_along(k, &k->instr[n], first))
-      return;
-  s->pieces = ceil_div(k->extent[first],
-                       s->tile[first] * (first == s->vec ? s->lanes : 1));
-}
-
-/* The vector lanes of a dimension must not add to one place, and an argmax keeps
- * its order only over parallel dimensions. */
-static bool can_vectorise(const Facts *f, int dim) {
-  const Kernel *k = f->k;
-  if (k->extent[dim] < 2) return false;
-  for (int n = 0; n < k->n_instrs; n++) {
-    const Instr *i = &k->instr[n];
-    if (i->kop == K_REDUCE && i->op == OP_ARGMAX && dim >= k->n_par)
-      return false;
-    if (i->kop != K_STORE || dim >= k->n_par) continue;
-    if (i->at.coef[dim] == 0) return false;
-    if (i->in[1] >= 0 && f->depends[i->in[1]] >> dim & 1) return false;
-  }
-  return true;
-}
-
-static void consider(const Facts *f, Schedule *s, Schedule *best,
-                     double *least) {
-  double cycles = cost(f, s);
-  if (cycles < *least) {
-    *least = cycles;
-    *best = *s;
-  }
-}
-
-static const int first_tiles[] = {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 0};
-static const int second_tiles[] = {1, 2, 3, 4, 5, 6, 0};
-
-/* Two positions of a tile that add into overlapping vectors would wait for each
- * other's stores. */
-static bool can_tile(const Kernel *k, const Schedule *s, int dim) {
-  for (int n = 0; n < k->n_instrs; n++) {
-    const Instr *i = &k->instr[n];
-    if (i->kop != K_STORE || !i->accumulate) continue;
-    int64_t step = i->at.coef[dim], along = s->vec < 0 ? 1 : i->at.coef[s->vec];
-    if (step < along * s->lanes) return false;
-  }
-  return true;
-}
-
-static void try_tiles(const Facts *f, Schedule *s, Schedule *best,
-                      double *least) {
-  const Kernel *k = f->k;
-  consider(f, s, best, least);
-  if (k->n_red == 0) return;
-  int limit = f->cpu->registers;
-  int vectors = s->vec >= 0 && s->vec < k->n_par ? s->tile[s->vec] : 1;
-  for (int x = 0; x < k->n_par; x++) {
-    if (x == s->vec || !can_tile(k, s, x)) continue;
-    for (const int *t = first_tiles; *t != 0; t++) {
-      if (*t > k->extent[x] || *t * vectors > limit) break;
-      s->tile[x] = *t;
-      consider(f, s, best, least);
-      for (int y = x + 1; y < k->n_par; y++) {
-        if (y == s->vec || *t == 1 || !can_tile(k, s, y)) continue;
-        for (const int *u = second_tiles + 1; *u != 0; u++) {
-          if (*u > k->extent[y] || *t * *u * vectors > limit) break;
-          s->tile[y] = *u;
-          consider(f, s, best, least);
-        }
-        s->tile[y] = 1;
-      }
-    }
-    s->tile[x] = 1;
-  }
-}
-
-static int lanes_for(int64_t extent, int most) {
-  int lanes = most;
-  while (lanes > 2 && lanes / 2 >= extent) lanes /= 2;
-  return lanes;
-}
-
-enum { RAND_VECTORS = 4, RAND_LANES = 16 }; /* as philox.h lays out words */
-
-/* The best schedule with this vector dimension, by arithmetic alone. */
-static void try_arithmetic(const Facts *f, int dim, Schedule *best,
-                           double *least) {
-  const Kernel *k = f->k;
-  Schedule s = {.vec = dim};
-  for (int d = 0; d < kernel_dims(k); d++) s.tile[d] = 1;
-  s.lanes = dim < 0 ? 1 : lanes_for(k->extent[dim], f->cpu->lanes);
-  order_loops(f, &s);
-  if (f->has_rand) {
-    s.lanes = RAND_LANES;
-    if (dim >= 0) s.tile[dim] = RAND_VECTORS;
-    consider(f, &s, best, least);
-    return;
-  }
-  if (dim < 0) {
-    try_tiles(f, &s, best, least);
-    return;
-  }
-  int64_t vectors = ceil_div(k->extent[dim], s.lanes);
-  for (int n = 1; n <= 6 && n <= vectors; n += n < 4 ? 1 : 2) {
-    if (dim >= k->n_par && n > 1) break;
-    s.tile[dim] = n;
-    try_tiles(f, &s, best, least);
-  }
-}
-
-static void try_vector(const Facts *f, int dim, Schedule *best, double *least) {
-  Schedule s = {.vec = -1};
-  double cycles = 1e300;
-  try_arithmetic(f, dim, &s, &cycles);
-  cycles = overlapped(cycles, traffic(f, &s));
-  if (cycles >= *least) return;
-  *least = cycles;
-  *best = s;
-}
-
-Schedule choose_schedule(const Kernel *k, const Cpu *cpu) {
-  uint32_t depends[k->n_instrs + 1];
-  bool in_body[k->n_instrs + 1];
-  kernel_depends(k, depends);
-  kernel_in_body(k, in_body);
-  Facts f = {.k = k, .cpu = cpu, .depends = depends, .in_body = in_body};
-  int rand_dim = -1;
-  for (int n = 0; n < k->n_instrs; n++) {
-    if (k->instr[n].kop == K_REDUCE && k->instr[n].op == OP_ARGMAX)
-      f.has_argmax = true;
-    if (k->instr[n].kop != K_RAND) continue;
-    f.has_rand = true;
-    for (int d = 0; d < k->n_par; d++)
-      if (k->instr[n].at.coef[d] == 1) rand_dim = d;
-  }
-  Schedule best = {.vec = -1};
-  double least = 1e300;
-  if (f.has_rand) {
-    try_vector(&f, rand_dim, &best, &least);
-  } else {
-    try_vector(&f, -1, &best, &least);
-    for (int d = 0; d < kernel_dims(k); d++)
-      if (can_vectorise(&f, d)) try_vector(&f, d, &best, &least);
-  }
-  choose_pieces(k, &best, least);
-  return best;
 }

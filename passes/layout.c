@@ -13,29 +13,50 @@
 
 #include "passes/schedule.h"
 
+typedef struct Ids {
+  int n, capacity;
+  int *id;
+} Ids;
+
+/* Kernels keep their numbers while copies are added behind them; where a copy
+ * runs is settled at the end. Once nothing has changed that a trial looks at, it
+ * is not made again. */
 typedef struct Search {
   Arena *arena;
+  Arena *trial; /* for kernels that are only looked at */
   KFunc *f;
-  const Cpu *cpu;
-  double *cost; /* least cycles of each kernel as it stands; < 0: not known */
+  Memo *memo;
+  int n_given;          /* kernels that are no copies */
+  double *cost;         /* least cycles of each kernel; < 0: not known */
+  Ids *users;           /* of each buffer: the kernels that touch it */
+  Ids *copies;          /* that run just before a kernel */
+  int clock, *changed;  /* of each kernel: when */
+  int *tried, *refused; /* of each buffer and kernel: when it was tried last */
 } Search;
 
 enum {
   SMALL = 64,          /* elements: not worth a thought */
   SMALL_KERNEL = 6000, /* cycles */
-  COPY_CYCLES = 2      /* for each element of a copy */
+  COPY_CYCLES = 2,     /* for each element of a copy */
+  ROUNDS = 2
 };
 static const double worth = 0.97; /* a gain below this is within the model's error */
 
-static double kernel_cycles(const Search *s, const Kernel *k) {
-  Kernel *loops = simpler_loops(s->arena, k);
-  Schedule best = choose_schedule(loops, s->cpu);
-  return kernel_cost(loops, &best, s->cpu);
+static void add_id(Arena *a, Ids *ids, int id) {
+  ids->id = arena_grow(a, ids->id, ids->n, &ids->capacity, sizeof *ids->id);
+  ids->id[ids->n++] = id;
+}
+
+/* Simplifies the loops of `k`. */
+static double kernel_cycles(const Search *s, Kernel *k) {
+  simplify_loops(k);
+  return memo_choose(s->memo, k).cycles;
 }
 
 static double cost_now(Search *s, int kernel) {
   if (s->cost[kernel] < 0)
-    s->cost[kernel] = kernel_cycles(s, s->f->kernel[kernel]);
+    s->cost[kernel] =
+        kernel_cycles(s, kernel_copy(s->trial, s->f->kernel[kernel]));
   return s->cost[kernel];
 }
 
@@ -89,14 +110,6 @@ static Affine joined_access(const Type *t, const Affine *axis, int inner) {
   return at;
 }
 
-static bool touches(const Kernel *k, int buffer) {
-  for (int n = 0; n < k->n_instrs; n++)
-    if ((k->instr[n].kop == K_LOAD || k->instr[n].kop == K_STORE) &&
-        k->instr[n].buffer == buffer)
-      return true;
-  return false;
-}
-
 static bool simple_accesses(const Search *s, const Kernel *k, int buffer) {
   Affine axis[MAX_RANK];
   for (int n = 0; n < k->n_instrs; n++) {
@@ -110,12 +123,12 @@ static bool simple_accesses(const Search *s, const Kernel *k, int buffer) {
   return true;
 }
 
-/* A copy of kernel k that finds `buffer`, with axis `inner` innermost, as buffer
- * `as`. */
-static Kernel *moved_kernel(const Search *s, const Kernel *k, int buffer,
-                            int inner, int as) {
+/* A copy of kernel k, in the arena, that finds `buffer`, with axis `inner`
+ * innermost, as buffer `as`. */
+static Kernel *moved_kernel(Arena *a, const Search *s, const Kernel *k,
+                            int buffer, int inner, int as) {
   const Type *t = &s->f->buffer[buffer].type;
-  Kernel *out = kernel_copy(s->arena, k);
+  Kernel *out = kernel_copy(a, k);
   Affine axis[MAX_RANK];
   for (int n = 0; n < out->n_instrs; n++) {
     Instr *i = &out->instr[n];
@@ -138,47 +151,62 @@ static bool is_contraction(const Kernel *k) {
 
 static bool may_move(const Search *s, int buffer) {
   const Buffer *b = &s->f->buffer[buffer];
+  const Ids *users = &s->users[buffer];
   if (b->kind != BUF_TEMP || type_count(&b->type) < SMALL) return false;
   for (int i = 0; i < s->f->n_results; i++)
     if (s->f->result[i].buffer == buffer) return false;
-  bool contracted = false;
-  for (int i = 0; i < s->f->n_kernels; i++) {
-    if (!touches(s->f->kernel[i], buffer)) continue;
-    contracted |= is_contraction(s->f->kernel[i]);
-    if (!simple_accesses(s, s->f->kernel[i], buffer)) return false;
+  bool contracted = false, changed = false;
+  for (int i = 0; i < users->n; i++) {
+    contracted |= is_contraction(s->f->kernel[users->id[i]]);
+    changed |= s->changed[users->id[i]] > s->tried[buffer];
   }
-  return contracted;
+  if (!contracted || !changed) return false;
+  for (int i = 0; i < users->n; i++)
+    if (!simple_accesses(s, s->f->kernel[users->id[i]], buffer)) return false;
+  return true;
 }
 
-/* Tries every axis of a temporary; true if one made things better. */
-static bool improve_buffer(Search *s, int buffer) {
+/* Cycles of all that touch the buffer if its axis were innermost; at least
+ * `enough` if they are not fewer. */
+static double cycles_moved(const Search *s, int buffer, int axis,
+                           double enough) {
+  const Ids *users = &s->users[buffer];
+  double sum = 0;
+  for (int i = 0; i < users->n && sum < enough; i++)
+    sum += kernel_cycles(s, moved_kernel(s->trial, s,
+                                         s->f->kernel[users->id[i]], buffer,
+                                         axis, buffer));
+  return sum;
+}
+
+/* Tries every axis of a temporary, and takes the best if it is better. */
+static void improve_buffer(Search *s, int buffer) {
   KFunc *f = s->f;
-  if (!may_move(s, buffer)) return false;
+  if (!may_move(s, buffer)) return;
+  s->tried[buffer] = ++s->clock;
+  const Ids *users = &s->users[buffer];
   Type t = f->buffer[buffer].type;
   double now = 0, best = 0;
   int best_axis = -1;
-  for (int i = 0; i < f->n_kernels; i++)
-    if (touches(f->kernel[i], buffer)) now += cost_now(s, i);
+  for (int i = 0; i < users->n; i++) now += cost_now(s, users->id[i]);
   best = now * worth;
   for (int axis = 0; axis < t.rank - 1; axis++) {
     if (t.dim[axis] == 1) continue;
-    double then = 0;
-    for (int i = 0; i < f->n_kernels && then < best; i++)
-      if (touches(f->kernel[i], buffer))
-        then += kernel_cycles(
-            s, moved_kernel(s, f->kernel[i], buffer, axis, buffer));
+    double then = cycles_moved(s, buffer, axis, best);
     if (then >= best) continue;
     best = then;
     best_axis = axis;
   }
-  if (best_axis < 0) return false;
-  for (int i = 0; i < f->n_kernels; i++) {
-    if (!touches(f->kernel[i], buffer)) continue;
-    f->kernel[i] = moved_kernel(s, f->kernel[i], buffer, best_axis, buffer);
-    s->cost[i] = -1;
+  if (best_axis < 0) return;
+  s->clock++;
+  for (int i = 0; i < users->n; i++) {
+    int k = users->id[i];
+    f->kernel[k] = moved_kernel(s->arena, s, f->kernel[k], buffer, best_axis,
+                                buffer);
+    s->cost[k] = -1;
+    s->changed[k] = s->clock;
   }
   f->buffer[buffer].type = moved_type(&t, best_axis);
-  return true;
 }
 
 /* The kernel that copies `from` to `to`, which has axis `inner` innermost. */
@@ -210,22 +238,20 @@ static void insert_copy(Search *s, int kernel, int from, int inner) {
   const Kernel *k = f->kernel[kernel];
   Buffer b = {.kind = BUF_TEMP, .name = "", .offset = -1,
               .type = moved_type(&f->buffer[from].type, inner)};
-  int to = kfunc_add_buffer(s->arena, f, b);
+  int to = kfunc_add_buffer(s->arena, f, b), id = f->n_kernels;
   Kernel *copy = copy_kernel(s, from, to, inner);
   copy->n_locs = k->n_locs;
   copy->locs = k->locs;
-  f->kernel[kernel] = moved_kernel(s, k, from, inner, to);
-  s->cost[kernel] = -1;
   kfunc_add_kernel(s->arena, f, copy);
-  double *cost = arena_alloc(s->arena, (size_t)f->n_kernels * sizeof *cost);
-  memcpy(cost, s->cost, (size_t)(f->n_kernels - 1) * sizeof *cost);
-  s->cost = cost;
-  for (int i = f->n_kernels - 1; i > kernel; i--) {
-    f->kernel[i] = f->kernel[i - 1];
-    s->cost[i] = s->cost[i - 1];
-  }
-  f->kernel[kernel] = copy;
-  s->cost[kernel] = -1;
+  f->kernel[kernel] = moved_kernel(s->arena, s, k, from, inner, to);
+  Ids *users = &s->users[from];
+  for (int i = 0; i < users->n; i++)
+    if (users->id[i] == kernel) users->id[i] = id;
+  add_id(s->arena, &s->users[to], id);
+  add_id(s->arena, &s->users[to], kernel);
+  add_id(s->arena, &s->copies[kernel], id);
+  s->cost[kernel] = s->cost[id] = -1;
+  s->changed[kernel] = s->changed[id] = ++s->clock;
 }
 
 static bool stores_to(const Kernel *k, int buffer) {
@@ -248,7 +274,8 @@ static bool improve_operand(Search *s, int kernel, int buffer) {
     if (t->dim[axis] == 1) continue;
     double then = copying;
     if (then < best)
-      then += kernel_cycles(s, moved_kernel(s, k, buffer, axis, buffer));
+      then += kernel_cycles(
+          s, moved_kernel(s->trial, s, k, buffer, axis, buffer));
     if (then >= best) continue;
     best = then;
     best_axis = axis;
@@ -257,25 +284,88 @@ static bool improve_operand(Search *s, int kernel, int buffer) {
   return best_axis >= 0;
 }
 
-static bool improve_kernel(Search *s, int kernel) {
+static void improve_kernel(Search *s, int kernel) {
   const Kernel *k = s->f->kernel[kernel];
-  if (!is_contraction(k) || cost_now(s, kernel) < SMALL_KERNEL) return false;
+  if (s->changed[kernel] <= s->refused[kernel] || !is_contraction(k) ||
+      cost_now(s, kernel) < SMALL_KERNEL)
+    return;
+  s->refused[kernel] = ++s->clock;
   bool in_body[k->n_instrs + 1];
   kernel_in_body(k, in_body);
   for (int n = 0; n < k->n_instrs; n++)
     if (k->instr[n].kop == K_LOAD && in_body[n] &&
         improve_operand(s, kernel, k->instr[n].buffer))
-      return true;
-  return false;
+      return;
 }
 
-void layout_choose(Arena *a, KFunc *f, const Cpu *cpu) {
-  Search s = {.arena = a, .f = f, .cpu = cpu};
-  s.cost = arena_alloc(a, (size_t)(f->n_kernels + 1) * sizeof *s.cost);
-  for (int i = 0; i < f->n_kernels; i++) s.cost[i] = -1;
-  for (int round = 0; round < 2; round++) {
-    for (int b = 0; b < f->n_buffers; b++) improve_buffer(&s, b);
-    for (int i = 0; i < f->n_kernels; i++)
-      if (improve_kernel(&s, i)) i++;
+/* --- the whole ------------------------------------------------------------ */
+
+static void find_users(Search *s) {
+  for (int i = 0; i < s->f->n_kernels; i++) {
+    const Kernel *k = s->f->kernel[i];
+    for (int n = 0; n < k->n_instrs; n++) {
+      const Instr *x = &k->instr[n];
+      if (x->kop != K_LOAD && x->kop != K_STORE) continue;
+      Ids *users = &s->users[x->buffer];
+      if (users->n == 0 || users->id[users->n - 1] != i)
+        add_id(s->arena, users, i);
+    }
   }
+}
+
+static Search search_new(Arena *a, KFunc *f, Memo *memo) {
+  Search s = {.arena = a, .f = f, .memo = memo, .n_given = f->n_kernels,
+              .clock = 1};
+  size_t copies = (size_t)f->n_kernels * ROUNDS; /* at most */
+  size_t kernels = (size_t)f->n_kernels + copies + 1;
+  size_t buffers = (size_t)f->n_buffers + copies + 1;
+  s.cost = arena_alloc(a, kernels * sizeof *s.cost);
+  s.changed = arena_alloc(a, kernels * sizeof *s.changed);
+  s.refused = arena_alloc(a, kernels * sizeof *s.refused);
+  s.copies = arena_alloc(a, kernels * sizeof *s.copies);
+  s.users = arena_alloc(a, buffers * sizeof *s.users);
+  s.tried = arena_alloc(a, buffers * sizeof *s.tried);
+  for (int i = 0; i < f->n_kernels; i++) {
+    s.cost[i] = -1;
+    s.changed[i] = 1;
+  }
+  find_users(&s);
+  return s;
+}
+
+/* Puts each copy before the kernel that reads it. */
+static void order_kernels(Search *s) {
+  KFunc *f = s->f;
+  Kernel **all =
+      arena_alloc(s->arena, (size_t)(f->n_kernels + 1) * sizeof(Kernel *));
+  int n = 0;
+  for (int i = 0; i < s->n_given; i++) {
+    for (int c = 0; c < s->copies[i].n; c++)
+      all[n++] = f->kernel[s->copies[i].id[c]];
+    all[n++] = f->kernel[i];
+  }
+  f->kernel = all;
+  f->cap_kernels = f->n_kernels + 1;
+}
+
+/* A trial's kernels live until the next one. */
+static void fresh_trial(Search *s) {
+  arena_free(s->trial);
+  s->trial = arena_new();
+}
+
+void layout_choose(Arena *a, KFunc *f, Memo *memo) {
+  Search s = search_new(a, f, memo);
+  for (int round = 0; round < ROUNDS; round++) {
+    for (int b = 0; b < f->n_buffers; b++) {
+      fresh_trial(&s);
+      improve_buffer(&s, b);
+    }
+    for (int i = 0; i < s.n_given; i++) {
+      fresh_trial(&s);
+      improve_kernel(&s, i);
+    }
+  }
+  arena_free(s.trial);
+  order_kernels(&s);
 }

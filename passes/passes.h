@@ -32,10 +32,12 @@ Cpu cpu_find(Arena *a, const char *name, const char *features);
 /* schedule.c: how each kernel's loops are run on this processor. Merges
  * dimensions that need not be apart, then asks the cost model. */
 KModule *pass_schedule(Arena *a, const KModule *m, const Cpu *cpu);
-/* cost.c: the estimated cycles of a kernel under its schedule, and the choice of
- * the schedule that has the least. */
-double kernel_cost(const Kernel *k, const Schedule *s, const Cpu *cpu);
-Schedule choose_schedule(const Kernel *k, const Cpu *cpu);
+/* choose.c: the schedule of a kernel that the cost model (cost.c) likes best. */
+typedef struct Choice {
+  Schedule schedule;
+  double cycles; /* as the model estimates them */
+} Choice;
+Choice choose_schedule(const Kernel *k, const Cpu *cpu);
 
 /* plan.c: lifetimes of buffers, and offsets in one arena. */
 KModule *pass_plan(Arena *a, const KModule *m);

@@ -7,7 +7,7 @@
 
 #include "passes/schedule.h"
 
-/* Copies `from` without dimension `gone`, whose index is 0. */
+/* Takes dimension `gone` away, whose index is 0. */
 static void remove_dim(Kernel *k, int gone) {
   int dims = kernel_dims(k);
   for (int n = 0; n < k->n_instrs; n++) {
@@ -66,12 +66,10 @@ Kernel *kernel_copy(Arena *a, const Kernel *from) {
   return k;
 }
 
-Kernel *simpler_loops(Arena *a, const Kernel *from) {
-  Kernel *k = kernel_copy(a, from);
+void simplify_loops(Kernel *k) {
   for (int d = kernel_dims(k) - 1; d >= 0; d--)
     if (k->extent[d] == 1) remove_dim(k, d);
   while (merge_once(k)) {}
-  return k;
 }
 
 static KFunc *copy_function(Arena *a, const KFunc *from) {
@@ -92,12 +90,13 @@ KModule *pass_schedule(Arena *a, const KModule *m, const Cpu *cpu) {
   KModule *out = arena_alloc(a, sizeof *out);
   *out = *m;
   out->cpu = cpu->name;
+  Memo *memo = memo_new(a, cpu);
   for (int i = 0; i < m->n_funcs; i++) {
     KFunc *f = out->func[i] = copy_function(a, m->func[i]);
-    layout_choose(a, f, cpu);
+    layout_choose(a, f, memo);
     for (int j = 0; j < f->n_kernels; j++) {
-      f->kernel[j] = simpler_loops(a, f->kernel[j]);
-      f->kernel[j]->schedule = choose_schedule(f->kernel[j], cpu);
+      simplify_loops(f->kernel[j]);
+      f->kernel[j]->schedule = memo_choose(memo, f->kernel[j]).schedule;
     }
   }
   return out;

@@ -4,12 +4,56 @@
 
 #include "passes/passes.h"
 
-/* schedule.c: a copy without dimensions of extent 1, and with those merged that
- * every access steps through as one. */
-Kernel *simpler_loops(Arena *a, const Kernel *from);
+/* schedule.c: takes dimensions of extent 1 away, and merges those that every
+ * access steps through as one. */
+void simplify_loops(Kernel *k);
 Kernel *kernel_copy(Arena *a, const Kernel *from);
 
+/* cost.c: cycles of things that stand equally often in a register tile: once a
+ * tile, and once a turn of the innermost reduced loop (the body). */
+typedef struct Counts {
+  double arithmetic, memory, body, body_memory;
+  double row; /* vectors that a row of the body keeps; 0: no vector load */
+} Counts;
+/* The instructions that depend on these dimensions and no others. */
+typedef struct Term {
+  uint32_t dims;
+  Counts counts;
+} Term;
+
+/* What the model asks of a kernel. The caller fills the first five, `term` with
+ * room for as many terms as there are instructions; cost_prepare the others. */
+typedef struct Facts {
+  const Kernel *k;
+  const Cpu *cpu;
+  uint32_t *depends; /* as kernel_depends and kernel_in_body tell them */
+  bool *in_body;
+  Term *term;
+  int n_terms;
+  int accumulators; /* registers for each position of a tile */
+} Facts;
+/* For schedules with the vector dimension and the lanes of `s`. */
+void cost_prepare(Facts *f, const Schedule *s);
+
+/* A schedule but for its tiles along two parallel dimensions, x and y (-1: none). */
+typedef struct Pair {
+  int x, y;
+  double tiles, turns, outer_turns, positions; /* without x and y */
+  bool dot;
+  Counts with[4]; /* what depends on neither, on x, on y, on both */
+} Pair;
+void cost_pair(const Facts *f, const Schedule *s, int x, int y, Pair *p);
+/* Cycles of arithmetic and of what the first cache gives with these tiles. */
+double cost_arithmetic(const Facts *f, const Pair *p, int tx, int ty);
+/* These and waiting for lines beyond it. */
+double cost_whole(const Facts *f, const Schedule *s, double arithmetic);
+
+/* memo.c: the same for kernels that differ in nothing that the model sees. */
+typedef struct Memo Memo;
+Memo *memo_new(Arena *a, const Cpu *cpu);
+Choice memo_choose(Memo *m, const Kernel *k);
+
 /* layout.c: orders of axes in memory; changes kernels, buffers and their number. */
-void layout_choose(Arena *a, KFunc *f, const Cpu *cpu);
+void layout_choose(Arena *a, KFunc *f, Memo *memo);
 
 #endif
