@@ -134,9 +134,9 @@ Status write_output(Arena *a, const Options *o, Bytes b);
 Status flush_output(void);
 
 /* driver_link.c: an executable, or an archive, of an object and the runtime.
- * `name` is the object's, without .o. */
+ * `name` is the object's, without .o; `libraries` are those of its readers. */
 Status link_program(Arena *a, const Options *o, Bytes object, const char *name,
-                    const char *path);
+                    const char *libraries, const char *path);
 Status archive_program(Arena *a, const Options *o, Bytes object,
                        const char *name, const char *path);
 

@@ -19,9 +19,18 @@ static Status make_file(Compile *c, Bytes code, const char *path) {
   return write_file(c->arena, c->o, path, code);
 }
 
+/* What the linker wants for the reader of the program: "-lz", or "". */
+static const char *libraries(const Compile *c) {
+  const char *reader = c->program->data.reader;
+  for (const NetReader *r = net_readers; reader && r->name; r++)
+    if (strcmp(r->name, reader) == 0) return r->libraries;
+  return "";
+}
+
 static Status make_executable(Compile *c, Bytes code, const char *path) {
   double start = now_ms();
-  Status s = link_program(c->arena, c->o, code, c->program->name, path);
+  Status s = link_program(c->arena, c->o, code, c->program->name,
+                          libraries(c), path);
   tell_time(c->o, "link", start);
   return s;
 }
@@ -40,8 +49,9 @@ static const char *header_text(Compile *c) {
   const char *name = c->program->name, *guard = macro_name(a, name);
   Text t;
   text_init(&t, a);
-  text_add(&t, "/* A training program that netc made. Link with its archive, "
-               "-ljansson and\n * -lm. */\n");
+  text_add(&t, "/* A training program that netc made. Link with its archive "
+               "and:\n *   -ljansson %s%s-lm */\n", libraries(c),
+           *libraries(c) ? " " : "");
   text_add(&t, "#ifndef %s\n#define %s\n\n", guard, guard);
   text_add(&t, "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n"
                "typedef struct NetProgram NetProgram;\n"

@@ -23,13 +23,17 @@ static void add(Args *args, const char *word) {
   args->word[args->n] = NULL;
 }
 
+static void add_words(Arena *a, Args *args, const char *text) {
+  char *rest = arena_strdup(a, text), *word;
+  while ((word = strtok_r(rest, " \t", &rest)) && args->n < MAX_ARGS / 2)
+    add(args, word);
+}
+
 /* The words of the variable, or `otherwise`; CC may be "ccache gcc". */
 static void add_tool(Arena *a, Args *args, const char *variable,
                      const char *otherwise) {
   const char *text = getenv(variable);
-  char *rest = arena_strdup(a, text ? text : ""), *word;
-  while ((word = strtok_r(rest, " \t", &rest)) && args->n < MAX_ARGS / 2)
-    add(args, word);
+  add_words(a, args, text ? text : "");
   if (!args->n) add(args, otherwise);
 }
 
@@ -96,15 +100,17 @@ static Status work_begin(Work *w, Arena *a, Bytes object, const char *name) {
 /* --- executables ---------------------------------------------------------- */
 
 static const char LINKER_NEEDS[] =
-    "netc build needs the C compiler's linker, libc and jansson (Debian: "
-    "apt install gcc libc6-dev libjansson-dev)";
+    "netc build needs the C compiler's linker, libc and jansson, and some "
+    "readers the libraries of their formats (Debian: apt install gcc libc6-dev "
+    "libjansson-dev zlib1g-dev libpng-dev libjpeg-dev)";
 
+/* All libraries but libc and libm become part of the executable. */
 static Status link_to(Arena *a, const Options *o, const char *object,
-                      const char *runtime, const char *to) {
+                      const char *runtime, const char *libraries,
+                      const char *to) {
   static const char *const flags[] = {
       "-pie", "-Wl,--gc-sections", "-Wl,-z,relro", "-Wl,-z,now",
-      "-Wl,-z,noexecstack", "-Wl,--as-needed", "-Wl,-Bstatic", "-ljansson",
-      "-Wl,-Bdynamic", "-lm"};
+      "-Wl,-z,noexecstack", "-Wl,--as-needed", "-Wl,-Bstatic", "-ljansson"};
   Args args = {0};
   add_tool(a, &args, "CC", "cc");
   add(&args, "-o");
@@ -115,11 +121,14 @@ static Status link_to(Arena *a, const Options *o, const char *object,
   add(&args, o->strip ? "-s" : "-Wl,-S");
   for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
     add(&args, flags[i]);
+  add_words(a, &args, libraries);
+  add(&args, "-Wl,-Bdynamic");
+  add(&args, "-lm");
   return run_tool(&args, LINKER_NEEDS);
 }
 
 Status link_program(Arena *a, const Options *o, Bytes object, const char *name,
-                    const char *path) {
+                    const char *libraries, const char *path) {
   Work w;
   const char *runtime = find_runtime(a);
   if (!runtime) return STATUS_RESOURCE;
@@ -127,7 +136,7 @@ Status link_program(Arena *a, const Options *o, Bytes object, const char *name,
   if (!temporary) return STATUS_MISTAKE;
   Status s = work_begin(&w, a, object, name);
   if (!s) {
-    s = link_to(a, o, w.object, runtime, temporary);
+    s = link_to(a, o, w.object, runtime, libraries, temporary);
     work_end(&w);
   }
   return output_end(temporary, path, 0777, s);

@@ -1,7 +1,9 @@
 /* The tables of a program as constants of its object file: a NetProgram under the
- * symbol net_program, laid out as runtime/net.h lays it out. One function for each
- * struct of that header, with its members in the header's order. */
+ * symbol net_program, laid out as runtime/net.h lays it out, and the readers that
+ * it can use. One function for each struct of that header, with its members in the
+ * header's order. */
 #include <llvm-c/Core.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "codegen/target.h"
@@ -131,10 +133,33 @@ static LLVMValueRef metrics(const Tables *t, const NetMetric *x, int n) {
   return array(t, element, n);
 }
 
+/* data_readers: the program's reader, and those that are always there. */
+static void readers(const Tables *t, const char *own) {
+  int n = 0;
+  while (net_readers[n].name) n++;
+  LLVMValueRef reader[n + 1];
+  LLVMTypeRef byte = LLVMInt8TypeInContext(t->context);
+  n = 0;
+  for (const NetReader *r = net_readers; r->name; r++) {
+    char symbol[80];
+    if (!r->always && (!own || strcmp(own, r->name) != 0)) continue;
+    snprintf(symbol, sizeof symbol, "reader_%s", r->name);
+    reader[n] = LLVMAddGlobal(t->module, byte, symbol);
+    LLVMSetGlobalConstant(reader[n++], true);
+  }
+  reader[n++] = LLVMConstNull(t->pointer);
+  LLVMValueRef value = LLVMConstArray2(t->pointer, reader, (uint64_t)n);
+  LLVMValueRef g =
+      LLVMAddGlobal(t->module, LLVMTypeOf(value), "data_readers");
+  LLVMSetInitializer(g, value);
+  LLVMSetGlobalConstant(g, true);
+}
+
 void tables_emit(LLVMModuleRef module, const NetProgram *p) {
   Tables tables = {.module = module, .context = LLVMGetModuleContext(module)};
   Tables *t = &tables;
   t->pointer = LLVMPointerTypeInContext(t->context, 0);
+  readers(t, p->data.reader);
   LLVMValueRef member[] = {
       i32(t, p->abi), i32(t, p->shuffle), string(t, p->name),
       string(t, p->label), start(t, &p->init), watch(t, &p->stop),

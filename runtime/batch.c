@@ -1,21 +1,17 @@
-/* Orders of rows and batches. A batch is written straight into the arena of
- * the compiled program: pixels through their table, all else copied. Nothing
- * is allocated and nothing can fail here: data_fits has checked the shapes. */
+/* Orders of rows and batches. A batch is written straight to where the compiled
+ * program reads it: pixels through their table, all else copied; or augmented, by
+ * augment.c. Nothing is allocated and nothing can fail here: data_fits has
+ * checked the shapes. */
 #include "runtime/data.h"
 #include "runtime/philox.h"
 
 #include <string.h>
 
-void data_order(const Dataset *d, DataSplitName split, bool shuffle,
-                uint64_t seed, int64_t epoch, int64_t *rows) {
-  int64_t n = d->split[split].rows;
-  for (int64_t i = 0; i < n; i++)
-    rows[i] = i;
-  if (!shuffle)
-    return;
+void data_shuffle(int64_t *rows, int64_t n, uint64_t seed, int64_t epoch,
+                  uint32_t place) {
   for (int64_t i = n - 1; i > 0; i--) {
     uint32_t c[4] = {(uint32_t)i, (uint32_t)((uint64_t)i >> 32),
-                     (uint32_t)epoch, PLACE_ORDER};
+                     (uint32_t)epoch, place};
     philox(c, seed);
     /* 64 bits modulo i + 1: the bias is below (i + 1) / 2^64. */
     uint64_t word = (uint64_t)c[1] << 32 | c[0];
@@ -24,6 +20,15 @@ void data_order(const Dataset *d, DataSplitName split, bool shuffle,
     rows[i] = rows[j];
     rows[j] = t;
   }
+}
+
+void data_order(const Dataset *d, DataSplitName split, bool shuffle,
+                uint64_t seed, int64_t epoch, int64_t *rows) {
+  int64_t n = d->split[split].rows;
+  for (int64_t i = 0; i < n; i++)
+    rows[i] = i;
+  if (shuffle)
+    data_shuffle(rows, n, seed, epoch, PLACE_ORDER);
 }
 
 /* One sample of pixels: channel after channel, each by its own table. */
@@ -36,18 +41,28 @@ static void fill_pixels(const DataColumn *c, const uint8_t *from, float *to) {
   }
 }
 
-static void fill_input(const DataColumn *c, const char *column,
-                       const int64_t *rows, int64_t n, int64_t batch,
-                       char *to) {
-  size_t size = 4 * (size_t)c->count; /* of a sample in the arena: f32, i32 */
-  for (int64_t i = 0; i < n; i++) {
-    char *sample = to + size * (size_t)i;
-    if (c->store == STORE_U8)
-      fill_pixels(c, (const uint8_t *)column + rows[i] * c->count,
-                  (float *)(void *)sample);
-    else
-      memcpy(sample, column + size * (size_t)rows[i], size);
-  }
+void data_fill_row(const DataColumn *c, const void *column, int64_t row,
+                   void *to) {
+  if (c->store == STORE_U8)
+    fill_pixels(c, (const uint8_t *)column + row * c->count, to);
+  else
+    memcpy(to, (const char *)column + 4 * row * c->count,
+           4 * (size_t)c->count);
+}
+
+/* Of `mixup`, where nothing is mixed in: the row's own class, all of it. */
+static void fill_unmixed(const Dataset *d, const DataColumn *c,
+                         DataSplitName split, int64_t row, void *to) {
+  const float whole = 1;
+  const int32_t *labels = d->split[split].column[d->augmented.label];
+  if (c->store == STORE_SHARE)
+    memcpy(to, &whole, sizeof whole);
+  else
+    memcpy(to, labels + row, sizeof *labels);
+}
+
+/* Repeats the last of n samples up to the batch. */
+static void repeat_last(char *to, size_t size, int64_t n, int64_t batch) {
   const char *last = to + size * (size_t)(n - 1);
   for (int64_t i = n; i < batch; i++)
     memcpy(to + size * (size_t)i, last, size);
@@ -55,10 +70,36 @@ static void fill_input(const DataColumn *c, const char *column,
 
 void data_fill(const Dataset *d, DataSplitName split, const int64_t *rows,
                int64_t n, const NetFunction *f, char *arena) {
-  for (int i = 0; i < f->n_inputs; i++) {
-    const NetTensor *t = &f->inputs[i];
+  for (int k = 0; k < f->n_inputs; k++) {
+    const NetTensor *t = &f->inputs[k];
     const DataColumn *c = data_column(d, t->name);
-    fill_input(c, d->split[split].column[c - d->column], rows, n, f->batch,
-               arena + t->offset);
+    size_t size = 4 * (size_t)c->count; /* of a sample: f32 or i32 */
+    char *to = arena + t->offset;
+    for (int64_t i = 0; i < n; i++) {
+      char *sample = to + size * (size_t)i;
+      if (c->store == STORE_MIXED || c->store == STORE_SHARE)
+        fill_unmixed(d, c, split, rows[i], sample);
+      else
+        data_fill_row(c, d->split[split].column[c - d->column], rows[i],
+                      sample);
+    }
+    repeat_last(to, size, n, f->batch);
+  }
+}
+
+void data_fill_augmented(const Dataset *d, const int64_t *rows, int64_t n,
+                         int64_t epoch, const NetFunction *f, float *scratch,
+                         char *const *to) {
+  for (int k = 0; k < f->n_inputs; k++) {
+    const DataColumn *c = data_column(d, f->inputs[k].name);
+    int column = (int)(c - d->column);
+    size_t size = 4 * (size_t)c->count;
+    for (int64_t i = 0; i < n; i++) {
+      char *sample = to[k] + size * (size_t)i;
+      if (!data_augment_row(d, column, rows[i], epoch, scratch, sample))
+        data_fill_row(c, d->split[DATA_TRAIN].column[column], rows[i],
+                      sample);
+    }
+    repeat_last(to[k], size, n, f->batch);
   }
 }

@@ -21,22 +21,34 @@ static const DataReader *find_reader(const char *name, DataError *e) {
       n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "",
                             (*r)->name);
   }
-  data_fail(e, "there is no reader '%s'; there are: %s", name, list);
+  bool known = false;
+  for (const NetReader *r = net_readers; r->name; r++)
+    known = known || !strcmp(r->name, name);
+  data_fail(e, known ? "the program was built without the reader '%s'; it has:"
+                       " %s"
+                     : "there is no reader '%s'; there are: %s", name, list);
   return NULL;
+}
+
+/* Whether a path was given to the parameter. */
+static bool is_path(const DataSource *s, int i) {
+  ParamKind kind = s->reader->params[i].kind;
+  return (kind == PARAM_PATH || kind == PARAM_PATH_OR_SHARE) &&
+         s->v[i].string;
 }
 
 /* The only path of a reader is replaced; of several, the folder of each. */
 static bool replace_paths(DataSource *s, const char *path, DataError *e) {
   int n_paths = 0;
-  for (const DataParam *p = s->reader->params; p->name; p++)
-    n_paths += p->kind == PARAM_PATH;
+  for (int i = 0; s->reader->params[i].name; i++)
+    n_paths += s->reader->params[i].kind == PARAM_PATH || is_path(s, i);
   if (n_paths == 0)
     return data_fail(e, "--data %s: %s reads no files; --data '%s(...)' takes"
                      " the place of the whole reader", path, s->reader->name,
                      s->reader->name);
   for (int i = 0; s->reader->params[i].name; i++) {
     DataValue *v = &s->v[i];
-    if (s->reader->params[i].kind != PARAM_PATH || !v->given)
+    if (!is_path(s, i))
       continue;
     if (n_paths == 1) {
       v->string = path;
@@ -75,12 +87,15 @@ void data_source_free(DataSource *s) {
 }
 
 /* Reads all that the source has, as it is: nothing normalised yet. */
-static bool read_all(Dataset *d, const DataSource *s, uint64_t seed,
-                     DataError *e) {
+static bool read_all(Dataset *d, const DataSource *s,
+                     const DataEntries *entries, uint64_t seed, DataError *e) {
   if (!s->reader->open(d, s->v, seed, e))
     return false;
   if (d->split[DATA_TRAIN].rows < 1)
     return data_fail(e, "%s: no training data", s->reader->name);
+  if (entries->validation > 0 &&
+      !data_split_validation(d, entries->validation, seed, e))
+    return false;
   if (d->split[DATA_TEST].rows == 0) {
     d->split[DATA_TEST] = d->split[DATA_TRAIN];
     d->split[DATA_TEST].borrowed = true;
@@ -111,7 +126,9 @@ int data_open(Dataset **out, const NetData *data, const char *path,
   bool ok = d != NULL;
   if (ok) {
     ok = data_source(&s, data, path, e) && data_entries(data, &entries, e) &&
-         read_all(d, &s, seed, e) && data_normalize(d, &entries, d, e);
+         read_all(d, &s, &entries, seed, e) &&
+         data_normalize(d, &entries, d, e) &&
+         data_augment(d, &entries, seed, e);
     data_source_free(&s);
   }
   return finish(out, d, ok, e);
@@ -163,7 +180,7 @@ int data_open_file(Dataset **out, const NetData *data, const char *path,
   if (ok) {
     ok = data_source(&s, data, path, e) && data_entries(data, &entries, e) &&
          read_file(d, &s, file, e) &&
-         (!entries.standard || read_all(of, &s, seed, e)) &&
+         (!entries.standard || read_all(of, &s, &entries, seed, e)) &&
          data_normalize(d, &entries, of, e);
     data_source_free(&s);
   }
@@ -175,6 +192,8 @@ void data_close(Dataset *d) {
   if (!d)
     return;
   for (int i = 0; i < NET_FIELDS; i++) {
+    free(d->column[i].mean);
+    free(d->column[i].std);
     free(d->column[i].table);
     for (int k = 0; k < DATA_SPLITS; k++)
       if (!d->split[k].borrowed)
@@ -184,6 +203,8 @@ void data_close(Dataset *d) {
     for (int64_t i = 0; i < d->n_classes; i++)
       free(d->class_names[i]);
   free(d->class_names);
+  free(d->augmented.raw);
+  free(d->augmented.black);
   free(d);
 }
 
@@ -240,6 +261,24 @@ static bool input_fits(const NetTensor *t, const DataColumn *c, DataError *e) {
   return true;
 }
 
+static bool reads(const NetFunction *f, const char *name) {
+  for (int i = 0; i < f->n_inputs; i++)
+    if (!strcmp(f->inputs[i].name, name))
+      return true;
+  return false;
+}
+
+/* A loss of the class alone would be wrong for pictures of two. */
+static bool mixup_fits(const Dataset *d, const NetFunction *f, DataError *e) {
+  const DataAugmented *a = &d->augmented;
+  if (a->mixup == 0 || a->label < 0)
+    return true;
+  const char *label = d->column[a->label].field.name;
+  return !reads(f, label) || (reads(f, "mixed") && reads(f, "share")) ||
+         data_fail(e, "mixup mixes pictures of two classes: the loss must read"
+                   " `mixed`, the other class, and `share`, that of %s", label);
+}
+
 bool data_fits(const Dataset *d, const NetFunction *f, DataError *e) {
   for (int i = 0; i < f->n_inputs; i++) {
     const DataColumn *c = data_column(d, f->inputs[i].name);
@@ -249,5 +288,5 @@ bool data_fits(const Dataset *d, const NetFunction *f, DataError *e) {
     if (!input_fits(&f->inputs[i], c, e))
       return false;
   }
-  return true;
+  return mixup_fits(d, f, e);
 }

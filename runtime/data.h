@@ -52,17 +52,19 @@ extern const char *const data_split_name[DATA_SPLITS]; /* train, test .. */
 
 /* How a column lies in memory, a row after the other: pixels as they came
  * (scaled and normalised when a batch is filled), f32 (normalised already), or
- * i32. */
-typedef enum DataStore { STORE_U8, STORE_F32, STORE_I32 } DataStore;
+ * i32; or it does not, but is made when a batch is filled: what `mixup` yields,
+ * the class of the row that is mixed in and the share of the row itself. */
+typedef enum DataStore {
+  STORE_U8, STORE_F32, STORE_I32, STORE_MIXED, STORE_SHARE
+} DataStore;
 
 typedef struct DataColumn {
   NetField field;
   DataStore store;
   int64_t count; /* elements a row */
-  /* STORE_U8: channels x 256 values, what a pixel's byte means; a channel is
-   * the first axis of a rank of 3, or else all is one. */
-  float *table;
-  int64_t channels;
+  int64_t channels;  /* the first axis of a rank of 3, or else all is one */
+  float *mean, *std; /* of each channel, as it was normalised: 0 and 1 if not */
+  float *table; /* STORE_U8: channels x 256 values, what a pixel's byte means */
 } DataColumn;
 
 typedef struct DataSplit {
@@ -71,12 +73,40 @@ typedef struct DataSplit {
   bool borrowed;           /* the columns belong to another split */
 } DataSplit;
 
+/* The entries of `augment`, with their arguments. */
+typedef enum AugmentKind {
+  AUGMENT_FLIP,   /* p */
+  AUGMENT_CROP,   /* pad */
+  AUGMENT_ROTATE, /* degrees */
+  AUGMENT_JITTER, /* brightness, contrast, saturation */
+  AUGMENT_CUTOUT, /* size */
+  AUGMENT_MIXUP,  /* alpha */
+  AUGMENT_KINDS
+} AugmentKind;
+
+typedef struct DataAugment {
+  AugmentKind kind;
+  double amount[3];
+} DataAugment;
+
+/* What augment.c keeps: how the training part is changed. */
+typedef struct DataAugmented {
+  int n; /* 0: it is not */
+  DataAugment entry[AUGMENT_KINDS]; /* in the order of the file */
+  int column, label; /* of the pictures; of their classes, or -1 */
+  double mixup;      /* its alpha; 0: there is none */
+  uint64_t seed;
+  float *raw;   /* what bytes mean before normalising; NULL: not needed */
+  float *black; /* of each channel */
+} DataAugmented;
+
 typedef struct Dataset {
   int n_columns;
   DataColumn column[NET_FIELDS];
   DataSplit split[DATA_SPLITS];
   int64_t n_classes;  /* of the column with classes; 0: none has */
   char **class_names; /* n_classes of them, or NULL: see data_class_name */
+  DataAugmented augmented;
 } Dataset;
 
 /* data.c */
@@ -115,10 +145,39 @@ const char *data_class_name(const Dataset *d, int64_t number, char *buffer);
  * draw (Fisher and Yates) or, without shuffle, 0 1 2 ... */
 void data_order(const Dataset *d, DataSplitName split, bool shuffle,
                 uint64_t seed, int64_t epoch, int64_t *rows);
-/* Fills the inputs of f in the arena with n rows, 1 <= n <= f->batch; what is
- * left of the batch repeats the last row. `data_fits` must have said yes. */
+/* Fills the inputs of f in the arena with n rows as they are, 1 <= n <=
+ * f->batch; what is left of the batch repeats the last row. `data_fits` must
+ * have said yes. */
 void data_fill(const Dataset *d, DataSplitName split, const int64_t *rows,
                int64_t n, const NetFunction *f, char *arena);
+
+/* stream.c: the batches of training, one after the other, augmented. Where
+ * that is work, other threads prepare the next ones while a step runs; the
+ * bits do not depend on how many threads there are.
+ *
+ *   DataStream *s = data_stream_new(d, f, pool, threads, &e);
+ *   each epoch:
+ *     data_stream_start(s, rows, n, epoch);
+ *     while ((real = data_stream_next(s, arena)) > 0) ... one step
+ *   data_stream_free(s);   at any time
+ */
+typedef struct DataStream DataStream;
+/* f: what the batches are for. `pool` (or NULL) helps to fill them where no
+ * other threads do; `threads` are those of the step, 0: one a core. NULL: no
+ * memory, told in *e. All must outlive the stream. */
+DataStream *data_stream_new(const Dataset *d, const NetFunction *f,
+                            NetPool *pool, int threads, DataError *e);
+/* From here on the batches are those of these n rows of the training part; what
+ * was left of the batches before is dropped. `rows` must stay as it is. */
+void data_stream_start(DataStream *s, const int64_t *rows, int64_t n,
+                       int64_t epoch);
+/* Fills the inputs in the arena with the next batch; returns how many of its
+ * rows are real: what is left of the batch repeats the last one. 0: the rows
+ * are used up. */
+int64_t data_stream_next(DataStream *s, char *arena);
+/* Seconds that data_stream_next has taken so far. */
+double data_stream_seconds(const DataStream *s);
+void data_stream_free(DataStream *s); /* NULL is nothing */
 
 /* ---- For readers from here on ---- */
 
@@ -190,8 +249,54 @@ bool data_parse(DataText *out, const char *text, DataError *e);
 typedef struct DataEntries {
   bool normalize, standard; /* standard: by the statistics of the data */
   DataValue mean, std;
+  double validation; /* a share below 1 or a number of rows; 0: none */
+  int n_augment;
+  DataAugment augment[AUGMENT_KINDS]; /* in the order of the file */
 } DataEntries;
 bool data_entries(const NetData *data, DataEntries *entries, DataError *e);
+
+/* split.c */
+
+/* How many of `rows` are meant by a share below 1 or a number; an error unless
+ * that is at least 1 and leaves some. `what` names it in messages. */
+bool data_share(const char *what, double share, int64_t rows, int64_t *n,
+                DataError *e);
+/* The last rows of the training part become the test. */
+bool data_split_test(Dataset *d, double share, DataError *e);
+/* A seeded draw of the training part, stratified by class, becomes the
+ * validation part. */
+bool data_split_validation(Dataset *d, double share, uint64_t seed,
+                           DataError *e);
+
+/* augment.c */
+
+/* Adds the fields that the entries make ("mixed" and "share", of mixup), and
+ * says which field holds the pictures, -1: none; false if they do not fit. */
+bool data_augment_fields(const DataEntries *entries, NetField *fields, int *n,
+                         int *picture, DataError *e);
+/* From here on the training part is augmented. Behind data_normalize. */
+bool data_augment(Dataset *d, const DataEntries *entries, uint64_t seed,
+                  DataError *e);
+/* Floats of scratch memory that a row needs. */
+int64_t data_augment_scratch(const Dataset *d);
+/* Writes a row of the training part as the epoch has it; false, and nothing
+ * written, if that is as it always is. */
+bool data_augment_row(const Dataset *d, int column, int64_t row, int64_t epoch,
+                      float *scratch, void *to);
+
+/* batch.c */
+
+/* Writes n rows of the training part as the epoch has them, for the inputs of
+ * f, to to[input], and repeats the last row up to f->batch. */
+void data_fill_augmented(const Dataset *d, const int64_t *rows, int64_t n,
+                         int64_t epoch, const NetFunction *f, float *scratch,
+                         char *const *to);
+/* Writes one row as it is; `column` is of that split. */
+void data_fill_row(const DataColumn *c, const void *column, int64_t row,
+                   void *to);
+/* Shuffles n rows (Fisher and Yates). */
+void data_shuffle(int64_t *rows, int64_t n, uint64_t seed, int64_t epoch,
+                  uint32_t place);
 
 /* data.c: which reader is meant and with which arguments, after --data. */
 typedef struct DataSource {

@@ -5,11 +5,11 @@
 
 #include <string.h>
 
-const char *const net_reader_names[] = {
-#define READER(name) #name,
+const NetReader net_readers[] = {
+#define READER(name, always, libraries) {#name, always, libraries},
 #include "runtime/readers.def"
 #undef READER
-    NULL};
+    {.name = NULL}};
 
 static bool find_fields(const DataSource *s, const NetData *data,
                         NetField *fields, int *n_fields, DataError *e) {
@@ -18,7 +18,8 @@ static bool find_fields(const DataSource *s, const NetData *data,
   int which;
   *n_fields = 0;
   if (!data_entries(data, &entries, e) ||
-      !s->reader->fields(s->v, fields, n_fields, e))
+      !s->reader->fields(s->v, fields, n_fields, e) ||
+      !data_augment_fields(&entries, fields, n_fields, &which, e))
     return false;
   for (int i = 0; i < *n_fields; i++)
     each[i] = &fields[i];

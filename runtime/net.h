@@ -173,9 +173,16 @@ typedef struct NetField {
 } NetField;
 bool net_data_fields(const NetData *data, const char *path, NetField *fields,
                      int *n_fields, char *message, int size);
-/* The readers and the entries of their blocks, for "did you mean"; the last
- * is NULL. */
-extern const char *const net_reader_names[];
+/* The readers; the last has no name. A program's object defines `const DataReader
+ * *const data_readers[]` (runtime/data.h): the addresses of `reader_NAME` for its
+ * own and for those that are always there, and NULL. */
+typedef struct NetReader {
+  const char *name;
+  bool always;
+  const char *libraries; /* for the linker: "-lpng -lz", or "" */
+} NetReader;
+extern const NetReader net_readers[];
+/* The entries of the readers' blocks; the last is NULL. */
 extern const char *const net_entry_names[];
 
 /* train.c, test.c, predict.c: each returns the exit status: 0 done, 1 the user's

@@ -91,6 +91,8 @@ static void shift(const DataColumn *c, const DataSplit *s, float *values,
 static void normalize_channel(Dataset *d, int which, int64_t channel,
                               float mean, float std) {
   DataColumn *c = &d->column[which];
+  c->mean[channel] = mean;
+  c->std[channel] = std;
   if (c->store == STORE_U8) {
     for (int i = 0; i < 256; i++)
       c->table[256 * channel + i] = ((float)i / 255.0f - mean) / std;
@@ -101,21 +103,31 @@ static void normalize_channel(Dataset *d, int which, int64_t channel,
       shift(c, &d->split[k], d->split[k].column[which], channel, mean, std);
 }
 
+/* Each column as it is if nothing is normalised. */
+static bool set_plain(DataColumn *c, DataError *e) {
+  c->channels = data_channels(&c->field);
+  c->mean = data_alloc(c->channels, (int64_t)sizeof(float), e);
+  c->std = data_alloc(c->channels, (int64_t)sizeof(float), e);
+  if (!c->mean || !c->std)
+    return false;
+  for (int64_t k = 0; k < c->channels; k++)
+    c->std[k] = 1;
+  if (c->store != STORE_U8)
+    return true;
+  c->table = data_alloc(c->channels, 256 * (int64_t)sizeof(float), e);
+  for (int64_t k = 0; c->table && k < 256 * c->channels; k++)
+    c->table[k] = (float)(k % 256) / 255.0f;
+  return c->table != NULL;
+}
+
 bool data_normalize(Dataset *d, const DataEntries *entries, const Dataset *of,
                     DataError *e) {
   const NetField *fields[NET_FIELDS];
   int which;
   for (int i = 0; i < d->n_columns; i++) {
-    DataColumn *c = &d->column[i];
-    fields[i] = &c->field;
-    c->channels = data_channels(&c->field);
-    if (c->store == STORE_U8) {
-      c->table = data_alloc(c->channels, 256 * (int64_t)sizeof(float), e);
-      if (!c->table)
-        return false;
-      for (int64_t k = 0; k < 256 * c->channels; k++)
-        c->table[k] = (float)(k % 256) / 255.0f;
-    }
+    fields[i] = &d->column[i].field;
+    if (!set_plain(&d->column[i], e))
+      return false;
   }
   if (!data_normalized_field(fields, d->n_columns, entries, &which, e))
     return false;

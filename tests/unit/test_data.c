@@ -153,10 +153,9 @@ static void fields_and_entries(void) {
   refuse(&data, NULL, "needs mean and std, or standard", "");
   entry[0] = (NetDataEntry){.name = "normalise"};
   refuse(&data, NULL, "no entry 'normalise'", "");
-  entry[0] = (NetDataEntry){.name = "flip", .in_augment = 1};
-  refuse(&data, NULL, "augment is not there yet", "");
-  entry[0] = (NetDataEntry){.name = "validation"};
-  refuse(&data, NULL, "validation is not there yet", "");
+  refuse(&data, NULL, "it has: normalize, validation, augment", "");
+  entry[0] = (NetDataEntry){.name = "flop", .in_augment = 1};
+  refuse(&data, NULL, "augment has no entry 'flop'", "flip, crop, rotate");
   word.string = "standard";
   entry[0] = entry[1] = (NetDataEntry){"normalize", 0, 1, &word};
   data.n_entries = 2;
