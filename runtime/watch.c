@@ -261,8 +261,9 @@ static void print_epoch(const NetTraining *t, const NetTally *tally,
   print_mark(t, plateaus);
   putchar('\n');
   if (t->s.stopped)
-    printf("Stopped: %s has not been better for %lld epochs\n",
-           t->r->p->stop.on, (long long)t->r->p->stop.patience);
+    printf("Stopped: %s has not been better for %lld epoch%s\n",
+           t->r->p->stop.on, (long long)t->r->p->stop.patience,
+           t->r->p->stop.patience == 1 ? "" : "s");
   fflush(stdout);
 }
 
