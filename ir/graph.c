@@ -128,7 +128,7 @@ static Attr own_attributes(Op op, const Attr *from) {
 
 void graph_add_loc(Graph *g, Node *n, Loc loc) {
   if (!loc.file || n->n_locs == MAX_LOCS ||
-      (op_info[n->op].leaf && n->op != OP_INPUT))
+      !op_has_locs(n->op))
     return;
   for (int i = 0; i < n->n_locs; i++) {
     const Loc *l = &n->locs[i];

@@ -122,6 +122,11 @@ typedef struct OpInfo {
   bool elementwise, commutes, view, reduces, leaf, costly;
 } OpInfo;
 extern const OpInfo op_info[OP_COUNT];
+/* Leaves stand for many places; but an input is declared, and a random draw is
+ * made, somewhere. */
+static inline bool op_has_locs(Op op) {
+  return !op_info[op].leaf || op == OP_INPUT || op == OP_RAND;
+}
 
 /* ops.c: the attribute column of an operation, word by word:
  * AttrField f = attr_fields(op); while (attr_next(&f)) .. */

@@ -9,7 +9,7 @@
  *   inputs     of one name are one node
  *   scalars    are step, epoch, progress or count
  *   rands      of one place are one node: no two draws share bits
- *   locations  are few, and only inputs among the leaves have any
+ *   locations  are few; of the leaves inputs and draws alone have any
  *   outputs    are nodes of the graph; results have different names
  *   updates    are of a variable of that kind and type, once each
  *
@@ -134,7 +134,7 @@ static bool check_node(Check *c, const Graph *g, int id) {
     FAIL("%%%d: the type of %s is %s", id, op_info[n->op].text, s.s);
   }
   if (n->n_locs > MAX_LOCS ||
-      (n->n_locs && op_info[n->op].leaf && n->op != OP_INPUT))
+      (n->n_locs && !op_has_locs(n->op)))
     FAIL("%%%d has %d locations", id, n->n_locs);
   return !op_info[n->op].leaf || check_leaf(c, n);
 }

@@ -62,7 +62,7 @@ static void has_places(const char *model, const char *stage, char *text) {
                                        " scalar ", " const ", " iota "};
   for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
     bool leaf = !strstr(line, " = ") || strchr(line, '%') == NULL ||
-                strstr(line, "update ") || strstr(line, "return ");
+                strstr(line, "update ") || strstr(line, "  result ");
     for (size_t i = 0; i < sizeof leaves / sizeof leaves[0]; i++)
       leaf = leaf || strstr(line, leaves[i]);
     if (!leaf && !strstr(line, " @ ")) {
