@@ -46,7 +46,7 @@ typedef struct Options {
   const char *output, *cpu, *variant, *stage, *format, *entry, *emit, *passes,
       *diagnostics, *data;
   int64_t level, batch, steps, threads;
-  bool verbose, assembly, strip, gradients, help;
+  bool verbose, assembly, strip, gradients, profile, help;
   int n_defines, cap_defines;
   Define *defines;
   NetOptions run; /* run and test */

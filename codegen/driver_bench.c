@@ -1,24 +1,14 @@
 /* `netc bench`: how long a step takes. Needs no data: inputs are random numbers
  * that stay in the arena. Weights are made anew every now and then, outside the
  * measured time, so that no step works on what a thousand steps on one batch make
- * of a network (numbers too small for normal arithmetic, say). */
-#include "codegen/driver.h"
+ * of a network (numbers too small for normal arithmetic, say). With --profile the
+ * kernels follow, one by one. */
+#include "codegen/driver_bench.h"
 #include "runtime/philox.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { FRESH_WEIGHTS = 100, WARM_UP = 3 }; /* steps */
-#define SECOND_MS 1000.0
-
-typedef struct Bench {
-  const Options *o;
-  Arena *arena;
-  NetProgram *p;
-  Jit *jit;
-  char *memory; /* the program's arena */
-  NetPool *pool;
-} Bench;
 
 /* Floats in [-1, 1), classes in their range, and 0 for other integers: an index
  * that is good for any table. */
@@ -36,12 +26,17 @@ static void fill(char *memory, const NetTensor *t, uint32_t place) {
   }
 }
 
-/* As before the first step of a run; the seed stays. */
-static NetScalars *restart(const Bench *b) {
+NetScalars *bench_restart(const Bench *b, const NetFunction *f) {
   NetScalars *s = (NetScalars *)(void *)(b->memory + b->p->scalars);
   *s = (NetScalars){.count = (double)b->p->batch, .seed = b->p->seed};
   if (b->p->init_fn.run) b->p->init_fn.run(b->memory, b->pool);
+  s->count = (double)f->batch;
   return s;
+}
+
+void bench_fill(const Bench *b, const NetFunction *f) {
+  for (int i = 0; i < f->n_inputs; i++)
+    fill(b->memory, &f->inputs[i], (uint32_t)i);
 }
 
 static int by_size(const void *a, const void *b) {
@@ -50,66 +45,88 @@ static int by_size(const void *a, const void *b) {
 }
 
 /* Prints the median and the least of the times of a function. */
-static void time_function(const Bench *b, const char *name,
-                          const NetFunction *f) {
+static void time_function(Bench *b, const char *name, const NetFunction *f) {
   int n = 0, capacity = 0;
-  double *ms = NULL, spent = 0;
-  NetScalars *s = restart(b);
-  for (int i = 0; i < f->n_inputs; i++)
-    fill(b->memory, &f->inputs[i], (uint32_t)i);
+  double *ms = NULL, began = now_ms();
+  NetScalars *s = bench_restart(b, f);
+  bench_fill(b, f);
   for (int step = 0; step < WARM_UP; step++) f->run(b->memory, b->pool);
-  while (b->o->steps ? n < b->o->steps : spent < SECOND_MS || n == 0) {
+  while (b->o->steps ? n < b->o->steps
+                     : now_ms() - began < SECOND_MS || n < LEAST_STEPS) {
     if (n % FRESH_WEIGHTS == 0) {
-      s = restart(b);
-      s->count = (double)f->batch;
+      s = bench_restart(b, f);
       f->run(b->memory, b->pool); /* caches as a step leaves them */
     }
     s->step++;
-    double start = now_ms();
+    stopwatch_start(&b->watch);
     f->run(b->memory, b->pool);
-    double time = now_ms() - start;
+    double time = stopwatch_stop(&b->watch);
     ms = arena_grow(b->arena, ms, n, &capacity, sizeof *ms);
     ms[n++] = time;
-    spent += time;
   }
   qsort(ms, (size_t)n, sizeof *ms, by_size);
   printf("%-9s %8.1f us a step of %lld samples (at best %.1f; %d steps)\n",
          name, ms[n / 2] * 1e3, (long long)f->batch, ms[0] * 1e3, n);
 }
 
-/* The functions' own compilation is part of what compiling took since start. */
-static Status bench(Bench *b, double start) {
+/* The compiled function, unless --entry asks for another one alone. */
+static void (*find(const Bench *b, const char *name))(char *, NetPool *) {
+  if (b->o->entry && strcmp(b->o->entry, name) != 0) return NULL;
+  return jit_find(b->jit, name);
+}
+
+static Status time_functions(Bench *b, double compiled) {
   NetFunction *train = &b->p->train, *evaluate = &b->p->evaluate;
+  if (train->run) time_function(b, "train", train);
+  printf("%-9s %8.0f us\n", "compile", compiled * 1e3);
+  evaluate->run = find(b, "evaluate");
+  if (evaluate->run) time_function(b, "evaluate", evaluate);
+  printf("%-9s %8.2f MB\n", "memory", (double)b->p->arena_bytes / 1e6);
+  Status status = STATUS_DONE;
+  if (b->o->profile && train->run) status = profile(b, "train", train);
+  if (b->o->profile && evaluate->run && !status)
+    status = profile(b, "evaluate", evaluate);
+  return status ? status : flush_output();
+}
+
+static int cores(void) {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+}
+
+/* The functions' own compilation is part of what compiling took since start. */
+static Status bench(Bench *b, const Stopwatch *compiling, double start) {
   target_guard(b->o);
   b->p->init_fn.run = jit_find(b->jit, "init");
-  train->run = jit_find(b->jit, "train");
-  double compiled = now_ms() - start;
+  b->p->train.run = find(b, "train");
+  double compiled = stopwatch_stop(compiling);
   tell_time(b->o, "codegen", start);
-  evaluate->run = jit_find(b->jit, "evaluate");
   size_t size = ((size_t)b->p->arena_bytes + 63) / 64 * 64;
   b->memory = aligned_alloc(64, size ? size : 64);
   if (!b->memory)
     return resource_error("the program needs %.1f MB of memory",
                           (double)size / 1e6);
   memset(b->memory, 0, size);
-  b->pool = net_pool_new((int)b->o->threads);
-  if (train->run) time_function(b, "train", train);
-  printf("%-9s %8.0f us\n", "compile", compiled * 1e3);
-  if (evaluate->run) time_function(b, "evaluate", evaluate);
+  b->threads = b->o->threads ? (int)b->o->threads : cores();
+  b->pool = net_pool_new(b->threads);
+  b->watch = stopwatch_new(b->pool == NULL);
+  Status status = time_functions(b, compiled);
   net_pool_free(b->pool);
   free(b->memory);
-  return flush_output();
+  return status;
 }
 
 Status command_bench(const Options *o) {
   Compile c;
   const char *error = NULL;
   double start = now_ms();
+  Stopwatch compiling = stopwatch_new(true);
+  stopwatch_start(&compiling);
   Status status = compile(&c, o, AT_PLAN);
   if (!status) {
-    Bench b = {.o = o, .arena = c.arena, .p = program_tables(&c)};
+    Bench b = {.o = o, .arena = c.arena, .c = &c, .p = program_tables(&c)};
     b.jit = jit_new(c.arena, c.target, c.stage.kernels, &error);
-    status = b.jit ? bench(&b, start)
+    status = b.jit ? bench(&b, &compiling, start)
                    : resource_error("cannot compile in memory: %s", error);
     jit_free(b.jit);
   }

@@ -215,6 +215,14 @@ static void reports(void) {
   holds(text, "us a step of 2 samples");
   holds(text, "compile");
   free(text);
+  text = PRINTS("bench", "--steps=3", "--batch=2", "--threads=1", "--profile",
+                "--entry=train", MODEL);
+  holds(text, "\ntrain: ");
+  holds(text, "v: vector ");
+  holds(text, "13 dropout1 conv1");
+  holds(text, "contractions take ");
+  check_that(!strstr(text, "evaluate"), "one function alone");
+  free(text);
   text = PRINTS("dump", "--stage=ir", "--format=dot", "--entry=predict", MODEL);
   holds(text, "digraph \"predict\"");
   check_that(!strstr(text, "train"), "one function alone");
