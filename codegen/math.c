@@ -1,4 +1,4 @@
-/* Elementwise operations as LLVM IR. exp, log and tanh of f32 are our own
+/* Elementwise operations as LLVM IR. exp, log, tanh and erf of f32 are our own
  * polynomials, made of additions, fused products and bit operations only, so that
  * scalars, vectors and every target give the same bits; what is rarer goes to
  * libm, lane by lane. NaN goes in and comes out; no fast-math flag is ever set. */
@@ -119,6 +119,28 @@ LLVMValueRef build_tanh(const Build *b, LLVMValueRef x) {
   return build_select(b, fcmp(b, LLVMRealORD, x, 0), r, x);
 }
 
+/* Near 0 an odd polynomial, beyond 475/512 1 - exp(q(|x|)) with a polynomial q
+ * that is below -|x|; at most 1 ulp off. */
+static LLVMValueRef build_erf(const Build *b, LLVMValueRef x) {
+  static const double odd[] = {-5.96761703e-4, 4.99119423e-3, -2.67681349e-2,
+                               1.12819925e-1,  -3.76125336e-1, 1.28379166e-1};
+  static const double c[] = {-1.06777877e-1, -6.34846687e-1, -1.28717512e-1};
+  LLVMValueRef a = x, z = times(b, x, x);
+  a = build_intrinsic(b, "llvm.fabs", LLVMTypeOf(x), 1, &a);
+  LLVMValueRef q = build_fma(b, num(b, x, -1.72853470e-5), a,
+                             num(b, x, 3.83197126e-4));
+  LLVMValueRef rest = build_fma(b, num(b, x, -3.88396438e-3), a,
+                                num(b, x, 2.42546219e-2));
+  q = build_fma(b, q, z, rest);
+  for (int i = 0; i < 3; i++) q = build_fma(b, q, a, num(b, x, c[i]));
+  q = build_fma(b, q, a, LLVMBuildFNeg(b->b, a, ""));
+  LLVMValueRef big = LLVMBuildFSub(b->b, num(b, x, 1), build_exp(b, q), "");
+  LLVMValueRef sign[2] = {big, x};
+  big = build_intrinsic(b, "llvm.copysign", LLVMTypeOf(x), 2, sign);
+  LLVMValueRef small = build_fma(b, polynomial(b, z, odd, 6), x, x);
+  return build_select(b, fcmp(b, LLVMRealOGT, a, 0.927734375), big, small);
+}
+
 /* A function that exists as our polynomial in f32 and in libm otherwise. */
 static LLVMValueRef transcendental(const Build *b, DType t, LLVMValueRef x,
                                    LLVMValueRef (*own)(const Build *,
@@ -219,6 +241,7 @@ static LLVMValueRef one_operand(const Build *b, Op op, DType t,
   case OP_EXP: return transcendental(b, t, x, build_exp, "exp");
   case OP_LOG: return transcendental(b, t, x, build_log, "log");
   case OP_TANH: return transcendental(b, t, x, build_tanh, "tanh");
+  case OP_ERF: return transcendental(b, t, x, build_erf, "erf");
   case OP_SIN: return build_libm(b, t == T_F32 ? "sinf" : "sin", 1, &x);
   case OP_COS: return build_libm(b, t == T_F32 ? "cosf" : "cos", 1, &x);
   case OP_SQRT:

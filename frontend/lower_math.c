@@ -78,6 +78,7 @@ static double fold(Op op, const double *a) {
   case OP_ABS: return fabs(a[0]);
   case OP_SIGN: return (a[0] > 0) - (a[0] < 0);
   case OP_TANH: return tanh(a[0]);
+  case OP_ERF: return erf(a[0]);
   case OP_SIN: return sin(a[0]);
   case OP_COS: return cos(a[0]);
   case OP_FLOOR: return floor(a[0]);

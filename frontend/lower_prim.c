@@ -123,6 +123,7 @@ static const Prim prims[] = {
     {"abs", "x", prim_unary, OP_ABS},
     {"sign", "x", prim_unary, OP_SIGN},
     {"tanh", "x", prim_unary, OP_TANH},
+    {"erf", "x", prim_unary, OP_ERF},
     {"sin", "x", prim_unary, OP_SIN},
     {"cos", "x", prim_unary, OP_COS},
     {"floor", "x", prim_unary, OP_FLOOR},

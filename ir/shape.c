@@ -217,6 +217,7 @@ static const char *rule_EXP(const Query *q, Type *out) { return same_float(q, ou
 static const char *rule_LOG(const Query *q, Type *out) { return same_float(q, out); }
 static const char *rule_SQRT(const Query *q, Type *out) { return same_float(q, out); }
 static const char *rule_TANH(const Query *q, Type *out) { return same_float(q, out); }
+static const char *rule_ERF(const Query *q, Type *out) { return same_float(q, out); }
 static const char *rule_SIN(const Query *q, Type *out) { return same_float(q, out); }
 static const char *rule_COS(const Query *q, Type *out) { return same_float(q, out); }
 static const char *rule_FLOOR(const Query *q, Type *out) { return same_float(q, out); }

@@ -96,6 +96,14 @@ RULE(TANH) {
   GIVE(0, BI(MUL, dy, BI(SUB, one, BI(MUL, Y, Y))));
 }
 
+/* 2 / sqrt(pi) exp(-a^2) */
+RULE(ERF) {
+  if (!wants(s, n, 0))
+    return;
+  Node *e = UN(EXP, UN(NEG, BI(MUL, A, A)));
+  give(s, n, 0, BI(MUL, dy, BI(MUL, e, NUM(1.1283791670955126, dy))));
+}
+
 RULE(ADD) {
   GIVE(0, dy);
   GIVE(1, dy);
