@@ -26,6 +26,8 @@ static const Command commands[CMD_COUNT] = {
     [CMD_OPT] = {"opt", "FILE.ir", "run passes on a printed stage",
                  command_opt},
     [CMD_BENCH] = {"bench", "FILE.net", "time a step", command_bench},
+    [CMD_FMT] = {"fmt", "FILE.net ..", "put files into the one layout",
+                 command_fmt},
 };
 
 static void help(FILE *out) {

@@ -16,6 +16,7 @@
  *   driver_check.c    check
  *   driver_gradients.c  check --gradients
  *   driver_summary.c  summary
+ *   driver_fmt.c      fmt
  */
 #ifndef NETC_DRIVER_H
 #define NETC_DRIVER_H
@@ -36,17 +37,19 @@ typedef enum Status {
 /* driver_options.c */
 typedef enum CommandId {
   CMD_RUN, CMD_TEST, CMD_BUILD, CMD_CHECK, CMD_SUMMARY, CMD_DUMP, CMD_OPT,
-  CMD_BENCH, CMD_COUNT
+  CMD_BENCH, CMD_FMT, CMD_COUNT
 } CommandId;
 
 typedef struct Options {
   CommandId command;
   const char *file;
+  const char **files; /* fmt: all of them; `file` is the first */
+  int n_files, cap_files;
   /* Names of choices are those of the option table; NULL: not given. */
   const char *output, *cpu, *variant, *stage, *format, *entry, *emit, *passes,
       *diagnostics, *data;
   int64_t level, batch, steps, threads;
-  bool verbose, assembly, strip, gradients, profile, help;
+  bool verbose, assembly, strip, gradients, profile, check, help;
   int n_defines, cap_defines;
   Define *defines;
   NetOptions run; /* run and test */
@@ -149,6 +152,7 @@ Status command_summary(const Options *o);
 Status command_dump(const Options *o);
 Status command_opt(const Options *o);
 Status command_bench(const Options *o);
+Status command_fmt(const Options *o);
 
 /* driver_gradients.c: compares the derivatives of the function `train`, as the
  * front end made it, with differences. */

@@ -25,6 +25,8 @@ enum { MAX_CHOICES = 5 };
 #define NET_FILE \
   (IN(RUN) | IN(TEST) | IN(BUILD) | IN(CHECK) | IN(SUMMARY) | IN(DUMP) | \
    IN(BENCH))
+/* Commands that read a file and tell of mistakes in it. */
+#define READS (NET_FILE | IN(OPT) | IN(FMT))
 #define GENERATES (IN(RUN) | IN(TEST) | IN(BUILD) | IN(DUMP) | IN(BENCH))
 
 typedef struct Option {
@@ -80,10 +82,12 @@ static const Option options[] = {
      "look for shapes in this path, or this reader: 'shapes(train = 1000)'",
      {0}},
     {"--diagnostics", "FORM", CHOICE, false, FIELD(diagnostics), 0, 0,
-     NET_FILE | IN(OPT), "mistakes as", {"text", "json"}},
+     READS, "mistakes as", {"text", "json"}},
+    {"--check", NULL, FLAG, false, FIELD(check), 0, 0, IN(FMT),
+     "write nothing: name the file if it would change, and exit with 1", {0}},
     {"-v", NULL, FLAG, false, FIELD(verbose), 0, 0, NET_FILE | IN(OPT),
      "tell the time of each step of the compilation", {0}},
-    {"--help", NULL, FLAG, false, FIELD(help), 0, 0, NET_FILE | IN(OPT),
+    {"--help", NULL, FLAG, false, FIELD(help), 0, 0, READS,
      "show this", {0}},
 };
 enum { OPTIONS = sizeof options / sizeof *options, DEFAULT_LEVEL = 2 };
@@ -304,15 +308,23 @@ static bool take_option(Line *l) {
 
 static bool take_word(Line *l) {
   const char *word = l->argv[l->at++];
-  if (l->o->file) {
-    usage_error("one file is wanted, not '%s' and '%s'", l->o->file, word);
+  Options *o = l->o;
+  bool many = o->command == CMD_FMT;
+  if (o->file && !many) {
+    usage_error("one file is wanted, not '%s' and '%s'", o->file, word);
     return false;
   }
   if (!*word) {
     usage_error("the name of the file is empty");
     return false;
   }
-  l->o->file = word;
+  if (many) {
+    if (o->n_files == o->cap_files)
+      o->files = arena_grow(l->arena, o->files, o->n_files, &o->cap_files,
+                            sizeof *o->files);
+    o->files[o->n_files++] = word;
+  }
+  if (!o->file) o->file = word;
   return true;
 }
 

@@ -115,6 +115,8 @@ typedef struct Ast Ast;
 Ast *parse(Arena *a, Diags *d, const Source *source);
 /* ast_print.c: the tree, one node a line, indented, with line:column. */
 void print_ast(Text *t, const Ast *ast);
+/* fmt.c: the file that the tree came from in the one layout. `t` is empty. */
+void print_formatted(Text *t, const Ast *ast);
 
 /* lower.c: checks names, types and shapes and lowers to graphs. NULL after
  * diagnostics. */

@@ -1,5 +1,6 @@
-/* What scanner, grammar and tree builders share. Only lexer.l, lines.c,
- * parser.y, ast.c, mistake.c and source.c include it; the rest of the compiler calls `parse` (frontend.h). */
+/* What scanner, grammar, tree builders and formatter share. Only lexer.l,
+ * lines.c, parser.y, ast.c, mistake.c, source.c and fmt.h include it; the rest of
+ * the compiler calls `parse` (frontend.h). */
 #ifndef NETC_PARSE_H
 #define NETC_PARSE_H
 
