@@ -5,6 +5,7 @@
 
 #include <llvm-c/Core.h>
 
+#include "codegen/shape.h"
 #include "ir/kernel.h"
 
 /* Thin layer over LLVM's builder: types, constants, intrinsics. Works on scalars
@@ -14,6 +15,8 @@ typedef struct Build {
   LLVMModuleRef module;
   LLVMBuilderRef b;
 } Build;
+
+enum { IN_TILE = MAX_DIMS + 1 }; /* the value belongs to the register tile */
 
 /* Loads and stores that step alike share one moving pointer. */
 typedef struct Pointer {
@@ -29,9 +32,11 @@ typedef struct Emit {
   const KFunc *f;
   const Kernel *k;
   const Schedule *s;
+  const Shape *shape; /* not NULL: offsets of buffers are operands */
   LLVMValueRef fn, base; /* the function, and its operand: the arena */
   uint32_t *depends;
-  bool *in_body, *fixed; /* fixed: depends on no dimension, no reduction */
+  bool *in_body;
+  int *level; /* of an instruction: how many loops must be open; IN_TILE */
   int n_pointers;
   Pointer *pointer;
   int *pointer_of;             /* by instruction */
@@ -86,8 +91,12 @@ void emit_forget(Emit *e, bool body); /* values that do not hold any more */
 LLVMValueRef emit_lane_mask(const Emit *e); /* NULL: all lanes count */
 int emit_position(const Emit *e, uint32_t dims); /* mixed radix of coord */
 
-/* nest.c: one kernel as `void name(ptr arena, i64 begin, i64 end)`. */
+/* nest.c: one kernel as `void name(ptr arena, i64 begin, i64 end)`. With `shape`,
+ * that of the kernel, it serves others of the same shape too, and the offsets of
+ * the shape's buffers follow as further i64. */
 LLVMValueRef emit_kernel(Arena *a, const Build *b, const KModule *m,
-                         const KFunc *f, const Kernel *k, const char *name);
+                         const KFunc *f, const Kernel *k, const char *name,
+                         const Shape *shape);
+LLVMTypeRef kernel_type(const Build *b, const Shape *shape);
 
 #endif

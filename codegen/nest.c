@@ -12,6 +12,15 @@ static int64_t step_of(const Emit *e, int d) {
   return e->s->tile[d] * (d == e->s->vec ? e->s->lanes : 1);
 }
 
+/* Bytes from the arena's start to a buffer. */
+static LLVMValueRef offset_of(const Emit *e, int buffer) {
+  if (e->shape == NULL)
+    return build_i64(&e->build, e->f->buffer[buffer].offset);
+  unsigned i = 0;
+  while (e->shape->buffer[i] != buffer) i++;
+  return LLVMGetParam(e->fn, 3 + i);
+}
+
 /* Finds the pointers that the accesses of a kernel share. */
 static void find_pointers(Emit *e) {
   const Kernel *k = e->k;
@@ -31,7 +40,7 @@ static void find_pointers(Emit *e) {
     e->n_pointers++;
     e->pointer[p].buffer = x->buffer;
     memcpy(e->pointer[p].coef, x->at.coef, sizeof x->at.coef);
-    LLVMValueRef by = build_i64(&e->build, e->f->buffer[x->buffer].offset);
+    LLVMValueRef by = offset_of(e, x->buffer);
     e->pointer[p].now =
         LLVMBuildGEP2(e->build.b, LLVMInt8TypeInContext(e->build.context),
                       e->base, &by, 1, "");
@@ -349,7 +358,7 @@ static void emit_invariants(Emit *e) {
     if (!e->in_body[n]) continue;
     for (int o = 0; o < instr_operands(&k->instr[n]); o++) {
       int x = k->instr[n].in[o];
-      if (x < 0 || e->in_body[x] || e->fixed[x]) continue;
+      if (x < 0 || e->in_body[x] || e->level[x] != IN_TILE) continue;
       do emit_value(e, x);
       while (next_position(e));
     }
@@ -425,6 +434,36 @@ static void emit_tile(Emit *e) {
   } while (next_position(e));
 }
 
+/* How many of the outer loops an instruction needs, if it is the same for the
+ * whole tile inside them: then it is worked out where the last of them opens. */
+static void find_levels(Emit *e) {
+  const Kernel *k = e->k;
+  for (int n = 0; n < k->n_instrs; n++) {
+    const Instr *i = &k->instr[n];
+    int level = i->kop == K_REDUCE || i->kop == K_STORE ? IN_TILE : 0;
+    for (int o = 0; o < instr_operands(i); o++)
+      if (i->in[o] >= 0 && e->level[i->in[o]] == IN_TILE) level = IN_TILE;
+    for (int l = 0; l < kernel_dims(k) && level != IN_TILE; l++) {
+      int d = e->s->order[l];
+      if (!(e->depends[n] >> d & 1)) continue;
+      bool whole = l >= k->n_par || d == e->s->vec || e->s->tile[d] != 1;
+      level = whole ? IN_TILE : l + 1;
+    }
+    e->level[n] = level;
+  }
+}
+
+/* The values that hold from here on, inside `open` loops. */
+static void enter_level(Emit *e, int open) {
+  for (int n = 0; n < e->k->n_instrs; n++) {
+    if (e->level[n] < open) continue;
+    e->memo[n] = NULL;
+    e->splat[n] = NULL;
+  }
+  for (int n = 0; n < e->k->n_instrs; n++)
+    if (e->level[n] == open) emit_value(e, n);
+}
+
 static void parallel_loops(Emit *e, int level);
 
 static void rest_of_loop(Emit *e, int level, int d, int64_t done,
@@ -471,6 +510,7 @@ static void first_loop(Emit *e) {
 }
 
 static void parallel_loops(Emit *e, int level) {
+  enter_level(e, level);
   if (level == e->k->n_par) {
     emit_tile(e);
     return;
@@ -495,20 +535,6 @@ static void parallel_loops(Emit *e, int level) {
   if (rest > 0) rest_of_loop(e, level, d, full * step, rest);
 }
 
-/* What depends on no dimension and no reduction is worked out once, at the
- * function's start. */
-static void find_fixed(Emit *e) {
-  const Kernel *k = e->k;
-  for (int n = 0; n < k->n_instrs; n++) {
-    const Instr *i = &k->instr[n];
-    bool fixed = e->depends[n] == 0 && i->kop != K_REDUCE && i->kop != K_STORE;
-    for (int o = 0; o < instr_operands(i); o++)
-      if (i->in[o] >= 0 && !e->fixed[i->in[o]]) fixed = false;
-    e->fixed[n] = fixed;
-    if (fixed) emit_value(e, n);
-  }
-}
-
 static void prepare(Emit *e) {
   const Kernel *k = e->k;
   size_t n = (size_t)k->n_instrs + 1;
@@ -517,7 +543,7 @@ static void prepare(Emit *e) {
   e->memo = arena_alloc(e->arena, n * sizeof *e->memo);
   e->splat = arena_alloc(e->arena, n * sizeof *e->splat);
   e->reduce = arena_alloc(e->arena, n * sizeof *e->reduce);
-  e->fixed = arena_alloc(e->arena, n * sizeof *e->fixed);
+  e->level = arena_alloc(e->arena, n * sizeof *e->level);
   kernel_depends(k, e->depends);
   kernel_in_body(k, e->in_body);
   for (int i = 0; i < k->n_instrs; i++)
@@ -529,19 +555,26 @@ static void prepare(Emit *e) {
   e->tail = e->s->lanes;
   order_positions(e);
   find_pointers(e);
-  find_fixed(e);
+  find_levels(e);
+}
+
+LLVMTypeRef kernel_type(const Build *b, const Shape *shape) {
+  unsigned offsets = shape == NULL ? 0 : (unsigned)shape->n_buffers;
+  LLVMTypeRef params[3 + offsets];
+  params[0] = LLVMPointerTypeInContext(b->context, 0);
+  for (unsigned i = 1; i < 3 + offsets; i++)
+    params[i] = LLVMInt64TypeInContext(b->context);
+  return LLVMFunctionType(LLVMVoidTypeInContext(b->context), params,
+                          3 + offsets, false);
 }
 
 LLVMValueRef emit_kernel(Arena *a, const Build *b, const KModule *m,
-                         const KFunc *f, const Kernel *k, const char *name) {
-  LLVMTypeRef i64 = LLVMInt64TypeInContext(b->context);
-  LLVMTypeRef params[3] = {LLVMPointerTypeInContext(b->context, 0), i64, i64};
-  LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(b->context), params,
-                                      3, false);
+                         const KFunc *f, const Kernel *k, const char *name,
+                         const Shape *shape) {
   Emit *e = arena_alloc(a, sizeof *e);
   *e = (Emit){.build = *b, .arena = a, .m = m, .f = f, .k = k,
-              .s = &k->schedule};
-  e->fn = LLVMAddFunction(b->module, name, type);
+              .s = &k->schedule, .shape = shape};
+  e->fn = LLVMAddFunction(b->module, name, kernel_type(b, shape));
   e->base = LLVMGetParam(e->fn, 0);
   LLVMPositionBuilderAtEnd(
       b->b, LLVMAppendBasicBlockInContext(b->context, e->fn, ""));

@@ -29,7 +29,7 @@ static int positions_of(const Emit *e, uint32_t dims) {
 void emit_forget(Emit *e, bool body) {
   for (int n = 0; n < e->k->n_instrs; n++) {
     e->splat[n] = NULL;
-    if (e->fixed[n] || (body && !e->in_body[n])) continue;
+    if (e->level[n] != IN_TILE || (body && !e->in_body[n])) continue;
     e->memo[n] = NULL;
   }
 }

@@ -108,3 +108,18 @@ void kernel_in_body(const Kernel *k, bool *in_body) {
     if (i->kop == K_REDUCE && i->in[0] >= 0) in_body[i->in[0]] = true;
   }
 }
+
+bool kernel_is_contraction(const Kernel *k) {
+  uint32_t depends[k->n_instrs + 1], parallel = (1u << k->n_par) - 1;
+  kernel_depends(k, depends);
+  for (int n = 0; n < k->n_instrs; n++) {
+    const Instr *i = &k->instr[n];
+    if (i->kop != K_REDUCE || i->op != OP_SUM) continue;
+    const Instr *body = &k->instr[i->in[0]];
+    if (body->kop != K_OP || body->op != OP_MUL) continue;
+    uint32_t x = depends[body->in[0]] & parallel;
+    uint32_t y = depends[body->in[1]] & parallel;
+    if (x != y) return true; /* each value of one meets several of the other */
+  }
+  return false;
+}

@@ -133,6 +133,9 @@ bool affine_equal(const Affine *a, const Affine *b, int dims);
 void kernel_depends(const Kernel *k, uint32_t *depends);
 /* True for the instructions that run inside the reduced loops. */
 void kernel_in_body(const Kernel *k, bool *in_body);
+/* Whether it sums products over more than one load: what the cost of a step is
+ * made of. */
+bool kernel_is_contraction(const Kernel *k);
 /* Number of operands in `in` of an instruction (predicates, indices too). */
 int instr_operands(const Instr *i);
 

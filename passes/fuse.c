@@ -32,8 +32,14 @@ static bool passes_through(const Node *n) {
 }
 
 static void count_uses(Fuse *s) {
+  for (int i = 0; i < s->g->n_outputs; i++)
+    s->users[s->g->output[i].node->id] = 2; /* not by one node alone */
   for (int i = 0; i < s->g->n_nodes; i++) {
     const Node *n = s->g->node[i];
+    for (int o = 0; o < n->n_in; o++) {
+      s->users[n->in[o]->id]++;
+      s->user[n->in[o]->id] = n;
+    }
     if (passes_through(n)) continue;
     for (int o = 0; o < n->n_in; o++) {
       const Node *x = n->in[o];
@@ -55,6 +61,18 @@ static int cost_of(const Fuse *s, const Node *n) {
   return cost < COST_LIMIT ? cost : COST_LIMIT;
 }
 
+/* Where a shared node's buffer goes: behind the permutes and reshapes that all its
+ * readers see it through, so that the kernel stores in their order. */
+static const Node *behind_views(const Fuse *s, const Node *n) {
+  for (;;) {
+    const Node *user = s->user[n->id];
+    if (s->users[n->id] != 1 ||
+        (user->op != OP_PERMUTE && user->op != OP_RESHAPE))
+      return n;
+    n = user;
+  }
+}
+
 /* Which nodes are materialised, as far as that can be told beforehand. */
 static void choose(Fuse *s) {
   for (int i = 0; i < s->g->n_outputs; i++) {
@@ -67,7 +85,8 @@ static void choose(Fuse *s) {
     s->cost[i] = cost_of(s, n);
     bool shared = s->uses[i] > 1 &&
                   (info->reduces || (info->elementwise && s->cost[i] > CHEAP));
-    if (shared || n->op == OP_RAND || n->op == OP_FOLD || n->op == OP_SCATTER)
+    if (shared) s->mat[behind_views(s, n)->id] = true;
+    if (n->op == OP_RAND || n->op == OP_FOLD || n->op == OP_SCATTER)
       s->mat[i] = true;
     /* one overlap-add does for both axes of a picture */
     if (n->op == OP_FOLD && n->in[0]->op == OP_FOLD && s->uses[n->in[0]->id] == 1)
@@ -333,6 +352,8 @@ static KFunc *fuse_graph(Arena *a, const Graph *from) {
   size_t n = (size_t)g->n_nodes + 1;
   Fuse s = {.arena = a, .g = g};
   s.uses = arena_alloc(a, n * sizeof *s.uses);
+  s.users = arena_alloc(a, n * sizeof *s.users);
+  s.user = arena_alloc(a, n * sizeof *s.user);
   s.cost = arena_alloc(a, n * sizeof *s.cost);
   s.mat = arena_alloc(a, n * sizeof *s.mat);
   s.buffer = arena_alloc(a, n * sizeof *s.buffer);

@@ -11,6 +11,8 @@ typedef struct Fuse {
   const Graph *g;
   KFunc *f;
   int *uses;   /* by consumers that compute, seen through views */
+  int *users;  /* nodes that have it as an operand */
+  const Node **user; /* the last of them */
   int *cost;   /* instructions to compute the node from what is materialised */
   bool *mat;   /* has a buffer of its own */
   int *buffer; /* of materialised nodes and leaves; -1 */

@@ -2,7 +2,8 @@
  * dimensions reads, at the same place, what an earlier one of the same parallel
  * dimensions stores, its instructions are appended to the earlier one's and the
  * load becomes the value. So momentum, update and penalty end in the epilogue of
- * the gradient's kernel. A store that nobody reads any more goes. */
+ * the gradient's kernel. Reductions over the same dimensions that read the same
+ * are joined as well. A store that nobody reads any more goes. */
 #include <string.h>
 
 #include "passes/fuse.h"
@@ -41,10 +42,89 @@ static bool can_pass(const KFunc *f, int a, int b, int which) {
   return true;
 }
 
-static bool same_dims(const Kernel *a, const Kernel *b) {
-  if (a->n_par != b->n_par || b->n_red != 0) return false;
-  for (int d = 0; d < a->n_par; d++)
-    if (a->extent[d] != b->extent[d]) return false;
+/* Splits parallel dimension d into two, the inner one of extent `inner`. */
+static void split_dim(Kernel *k, int d, int64_t inner) {
+  int dims = kernel_dims(k);
+  for (int n = 0; n < k->n_instrs; n++) {
+    Affine *both[2] = {&k->instr[n].at, &k->instr[n].row};
+    for (int i = 0; i < 2; i++) {
+      for (int x = dims; x > d + 1; x--)
+        both[i]->coef[x] = both[i]->coef[x - 1];
+      both[i]->coef[d + 1] = both[i]->coef[d];
+      both[i]->coef[d] *= inner;
+    }
+  }
+  for (int x = dims; x > d + 1; x--) k->extent[x] = k->extent[x - 1];
+  k->extent[d] /= inner;
+  k->extent[d + 1] = inner;
+  k->n_par++;
+}
+
+/* The dimensions into which both kernels' parallel ones can be split; their
+ * number, or -1. [64 32 1024] and [64 32 32 32] have [64 32 32 32]. */
+static int common_dims(const Kernel *a, const Kernel *b, int64_t *out) {
+  int i = 0, j = 0, n = 0;
+  int64_t x = 1, y = 1; /* what is left of a's and b's dimension */
+  for (;;) {
+    while (x == 1 && i < a->n_par) x = a->extent[i++];
+    while (y == 1 && j < b->n_par) y = b->extent[j++];
+    if (x == 1 && y == 1) return n;
+    int64_t less = x < y ? x : y, more = x < y ? y : x;
+    if (less == 1 || more % less != 0 || n == MAX_DIMS) return -1;
+    out[n++] = less;
+    x /= less;
+    y /= less;
+  }
+}
+
+/* Splits k's parallel dimensions into these. Extents of 1 go along with what
+ * stands before or behind them. */
+static void refine(Kernel *k, const int64_t *dim, int n) {
+  int d = 0;
+  for (int i = 0; i < n; i++, d++) {
+    while (k->extent[d] == 1) d++;
+    if (k->extent[d] != dim[i]) split_dim(k, d, k->extent[d] / dim[i]);
+  }
+}
+
+static void drop_ones(Kernel *k) {
+  for (int d = k->n_par - 1; d >= 0; d--) {
+    if (k->extent[d] != 1) continue;
+    int dims = kernel_dims(k);
+    for (int n = 0; n < k->n_instrs; n++)
+      for (int x = d; x < dims; x++) {
+        k->instr[n].at.coef[x] = x + 1 < dims ? k->instr[n].at.coef[x + 1] : 0;
+        k->instr[n].row.coef[x] = x + 1 < dims ? k->instr[n].row.coef[x + 1] : 0;
+      }
+    for (int x = d; x < dims; x++)
+      k->extent[x] = x + 1 < dims ? k->extent[x + 1] : 0;
+    k->n_par--;
+  }
+}
+
+/* Copies of both kernels with the same parallel dimensions; false if there are
+ * none. `b` may have reduced ones only if `a` has the same. */
+static bool align(Arena *ar, const Kernel *a, const Kernel *b, Kernel *x,
+                  Kernel *y) {
+  int64_t dim[MAX_DIMS + 1];
+  int n = common_dims(a, b, dim);
+  if (n < 0 || n + a->n_red > MAX_DIMS) return false;
+  if (b->n_red != 0) {
+    if (a->n_red != b->n_red) return false;
+    for (int d = 0; d < a->n_red; d++)
+      if (a->extent[a->n_par + d] != b->extent[b->n_par + d]) return false;
+  }
+  const Kernel *from[2] = {a, b};
+  Kernel *to[2] = {x, y};
+  for (int i = 0; i < 2; i++) {
+    *to[i] = *from[i];
+    to[i]->cap_instrs = from[i]->n_instrs + 1;
+    to[i]->instr = arena_alloc(ar, (size_t)to[i]->cap_instrs * sizeof(Instr));
+    memcpy(to[i]->instr, from[i]->instr,
+           (size_t)from[i]->n_instrs * sizeof(Instr));
+    drop_ones(to[i]);
+    refine(to[i], dim, n);
+  }
   return true;
 }
 
@@ -101,15 +181,36 @@ static bool draws(const Kernel *k) {
   return false;
 }
 
+/* Two reductions over the same dimensions that read a large buffer at the same
+ * places read it once if they run together. A contraction stays alone. */
+static bool read_together(const Kernel *x, const Kernel *y) {
+  if (x->n_red == 0 || y->n_red == 0 || any_shared(x, K_STORE, y, K_LOAD))
+    return false;
+  if (kernel_is_contraction(x) || kernel_is_contraction(y)) return false;
+  for (int i = 0; i < x->n_instrs; i++)
+    for (int j = 0; j < y->n_instrs; j++)
+      if (x->instr[i].kop == K_LOAD && y->instr[j].kop == K_LOAD &&
+          x->instr[i].buffer == y->instr[j].buffer &&
+          affine_equal(&x->instr[i].at, &y->instr[j].at, MAX_DIMS))
+        return true;
+  return false;
+}
+
 static bool try_merge(Arena *a, KFunc *f, int i, int j) {
-  Kernel *x = f->kernel[i], *y = f->kernel[j];
-  if (draws(x) || draws(y) || !same_dims(x, y) ||
-      !any_shared(x, K_STORE, y, K_LOAD) || !places_agree(x, y))
+  const Kernel *p = f->kernel[i], *q = f->kernel[j];
+  bool follows = q->n_red == 0 && any_shared(p, K_STORE, q, K_LOAD);
+  if ((!follows && (p->n_red == 0 || q->n_red == 0)) || draws(p) || draws(q))
     return false;
   bool rises = can_pass(f, i, j, j);
   if (!rises && !can_pass(f, i, j, i)) return false;
-  append(a, x, y);
-  if (!rises) { /* the joined kernel runs at the later place */
+  Kernel *x = kernel_new(a), y = {0};
+  if (!align(a, p, q, x, &y)) return false;
+  if ((!follows && !read_together(x, &y)) || !places_agree(x, &y))
+    return false;
+  append(a, x, &y);
+  if (rises) {
+    f->kernel[i] = x;
+  } else { /* the joined kernel runs at the later place */
     memmove(&f->kernel[i], &f->kernel[i + 1],
             (size_t)(j - 1 - i) * sizeof *f->kernel);
     f->kernel[j - 1] = x;

@@ -40,7 +40,8 @@ static void find_pads(Arena *a, Padding *p) {
     if (g->node[i]->op == OP_PAD) padded[g->node[i]->in[0]->id] = true;
   for (int i = 0; i < g->n_nodes; i++) {
     const Node *n = g->node[i];
-    if (!padded[i] || !op_info[n->op].elementwise) continue;
+    const Node *x = n->op == OP_RESHAPE ? n->in[0] : n;
+    if (!padded[i] || !op_info[x->op].elementwise) continue;
     p->pad[i] = only_pad(g, n);
   }
 }

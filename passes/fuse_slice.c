@@ -78,7 +78,10 @@ static Node *slice_dot(Graph *g, Node *new, Range r) {
 /* NULL where the slice meets no dot, or one that others read as well. */
 static Node *slice_down(const Slicing *s, Graph *g, const Node *old, Node *new,
                         Range r) {
-  if (s->uses[old->id] != 1 || old->op != new->op) return NULL;
+  if (s->uses[old->id] != 1) return NULL;
+  if (old->op == OP_SLICE && new->op != OP_SLICE) /* it has gone down already */
+    return slice_down(s, g, old->in[0], new, r);
+  if (old->op != new->op) return NULL;
   if (new->op == OP_DOT) return slice_dot(g, new, r);
   if (new->op != OP_PERMUTE && new->op != OP_SLICE) return NULL;
   Range below = r;
