@@ -133,7 +133,8 @@ static void test_every_step(void) {
     Part p = {0};
     /* with a file of its own, and with --save alone */
     bool own = i < STEPS;
-    snprintf(options, sizeof options, own ? "--checkpoint %s" : "", file);
+    snprintf(options, sizeof options, "%s%s", own ? "--checkpoint " : "",
+             own ? file : "");
     step_at = i % STEPS;
     CU_ASSERT_EQUAL(run_part(&p, options, log, save), 130);
     step_at = -1;
