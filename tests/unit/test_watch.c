@@ -188,6 +188,37 @@ static void test_plateau(void) {
   free(log);
 }
 
+/* Four rows of the ten are for validation, and are told of without a watch. */
+static void test_validation(void) {
+  static const double four = 4;
+  static const NetArg arg = {.name = "", .n_numbers = 1, .numbers = &four};
+  static const NetDataEntry entry = {.name = "validation", .n_args = 1,
+                                     .args = &arg};
+  char options[300], a[PATH_SIZE];
+  NetProgram p = program();
+  p.data.n_entries = 1;
+  p.data.entries = &entry;
+  snprintf(options, sizeof options, "--epochs 3 --log %s", line_path(a, "log"));
+  Child c = line_run_data(&p, "", options); /* two steps an epoch */
+  CU_ASSERT_EQUAL(c.status, 0);
+  check_that(strstr(c.out, "Epoch 3: train loss 3.2812, validation loss 0.0000, "
+                           "accuracy ") != NULL, "%s%s", c.out, c.err);
+  CU_ASSERT_PTR_NOT_NULL(strstr(c.out, " %, steps 6.0000\nFinished"));
+  CU_ASSERT_PTR_NOT_NULL(strstr(c.err, ", validation loss 0.000, "));
+  child_free(&c);
+  char *log = check_read(a, NULL);
+  CU_ASSERT_PTR_NOT_NULL(strstr(log, "{\"step\": 3, \"epoch\": 1, \"split\": "
+                                     "\"validation\", \"loss\": 2, "));
+  free(log);
+  p.keep.on = "validation.loss";
+  p.stop = (NetWatch){"validation.steps", 4, 0};
+  c = line_run_data(&p, "", "--quiet");
+  CU_ASSERT_PTR_NOT_NULL(strstr(c.out, "those of epoch 3: validation.loss 0.0"));
+  CU_ASSERT_PTR_NULL(strstr(c.out, ", test loss"));
+  CU_ASSERT_PTR_NULL(strstr(c.out, "Stopped"));
+  child_free(&c);
+}
+
 static void test_wrong(void) {
   NetProgram p = program();
   p.n_metrics = 2;
@@ -219,6 +250,7 @@ static const CheckTest tests[] = {
     {"the best weights come back", test_keep},
     {"values that are not finite", test_nan},
     {"plateaus", test_plateau},
+    {"a validation part", test_validation},
     {"what cannot be watched", test_wrong},
     {NULL, NULL}};
 
