@@ -128,20 +128,42 @@ static void crop(Picture *p, const double *amount, const uint32_t *word) {
   p->right += p->mirrored ? -right : right;
 }
 
-/* The value at a place between pixels; outside all is black. */
-static float between_pixels(const Picture *p, int64_t c, double y, double x) {
-  const float *plane = p->values + c * p->height * p->width;
-  double top = floor(y), left = floor(x), sum = 0;
-  for (int k = 0; k < 4; k++) {
-    int64_t row = (int64_t)top + k / 2, column = (int64_t)left + k % 2;
-    double part = (k / 2 ? y - top : 1 - (y - top)) *
-                  (k % 2 ? x - left : 1 - (x - left));
-    bool inside =
-        row >= 0 && row < p->height && column >= 0 && column < p->width;
-    sum += part * (double)(inside ? plane[row * p->width + column]
-                                  : p->black[c]);
+/* A place between pixels: the one above and left of it, and what parts of the
+ * next row and column count. */
+typedef struct Between {
+  int64_t y, x;
+  float down, right;
+} Between;
+
+static Between between_pixels(double y, double x) {
+  /* floor, of places that lie above -FAR: the conversion cuts. */
+  enum { FAR = 1 << 14 };
+  int64_t row = (int64_t)(y + FAR) - FAR, column = (int64_t)(x + FAR) - FAR;
+  return (Between){row, column, (float)(y - (double)row),
+                   (float)(x - (double)column)};
+}
+
+static float blend_four(const float v[4], const Between *b) {
+  float above = v[0] + b->right * (v[1] - v[0]);
+  float below = v[2] + b->right * (v[3] - v[2]);
+  return above + b->down * (below - above);
+}
+
+/* Interpolates all channels; outside all is black. */
+static void sample(const Picture *p, const Between *b, float *to) {
+  int64_t w = p->width, h = p->height, area = h * w;
+  int64_t at = b->y * w + b->x;
+  bool inside = b->y >= 0 && b->y < h - 1 && b->x >= 0 && b->x < w - 1;
+  for (int64_t c = 0; c < p->channels; c++, to += area) {
+    float v[4];
+    for (int k = 0; k < 4; k++) {
+      int64_t y = b->y + k / 2, x = b->x + k % 2;
+      bool there = inside || (y >= 0 && y < h && x >= 0 && x < w);
+      v[k] = there ? p->values[at + c * area + k / 2 * w + k % 2]
+                   : p->black[c];
+    }
+    *to = blend_four(v, b);
   }
-  return (float)sum;
 }
 
 /* By an angle in [-degrees, degrees] about the centre, bilinear. */
@@ -151,15 +173,14 @@ static void rotate(Picture *p, const double *amount, const uint32_t *word) {
   double sine = sin(angle), cosine = cos(angle);
   double y0 = (double)(p->height - 1) / 2, x0 = (double)(p->width - 1) / 2;
   make_pixels(p);
-  float *to = p->free;
-  for (int64_t c = 0; c < p->channels; c++)
-    for (int64_t y = 0; y < p->height; y++)
-      for (int64_t x = 0; x < p->width; x++) {
-        double dy = (double)y - y0, dx = (double)x - x0;
-        *to++ = between_pixels(p, c, y0 + cosine * dy - sine * dx,
-                               x0 + sine * dy + cosine * dx);
-      }
   float *made = p->free;
+  for (int64_t y = 0; y < p->height; y++)
+    for (int64_t x = 0; x < p->width; x++) {
+      double dy = (double)y - y0, dx = (double)x - x0;
+      Between b = between_pixels(y0 + cosine * dy - sine * dx,
+                                 x0 + sine * dy + cosine * dx);
+      sample(p, &b, made + y * p->width + x);
+    }
   p->free = p->other;
   p->other = made;
   p->values = made;

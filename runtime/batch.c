@@ -36,18 +36,42 @@ static void fill_pixels(const DataColumn *c, const uint8_t *from, float *to) {
   int64_t area = c->count / c->channels;
   for (int64_t k = 0; k < c->channels; k++) {
     const float *table = c->table + 256 * k;
-    for (int64_t i = 0; i < area; i++)
+    int64_t i = 0;
+    for (; i + 4 <= area; i += 4, from += 4, to += 4) {
+      /* Reads first: for all that C knows, a store changes what they read. */
+      float x0 = table[from[0]], x1 = table[from[1]];
+      float x2 = table[from[2]], x3 = table[from[3]];
+      to[0] = x0;
+      to[1] = x1;
+      to[2] = x2;
+      to[3] = x3;
+    }
+    for (; i < area; i++)
       *to++ = table[*from++];
   }
 }
 
-void data_fill_row(const DataColumn *c, const void *column, int64_t row,
-                   void *to) {
-  if (c->store == STORE_U8)
-    fill_pixels(c, (const uint8_t *)column + row * c->count, to);
-  else
-    memcpy(to, (const char *)column + 4 * row * c->count,
-           4 * (size_t)c->count);
+/* Rows are far apart in memory, and the processor cannot guess the next one. */
+static void fetch(const void *row, size_t size) {
+  for (size_t i = 0; i < size; i += 64)
+    __builtin_prefetch((const char *)row + i);
+}
+
+void data_fill_rows(const DataColumn *c, const void *column,
+                    const int64_t *rows, int64_t n, char *to) {
+  bool pixels = c->store == STORE_U8;
+  size_t each = 4 * (size_t)c->count;
+  size_t size = pixels ? (size_t)c->count : each;
+  const char *from = column;
+  for (int64_t i = 0; i < n; i++, to += each) {
+    const char *row = from + size * (size_t)rows[i];
+    if (i + 1 < n)
+      fetch(from + size * (size_t)rows[i + 1], size);
+    if (pixels)
+      fill_pixels(c, (const uint8_t *)row, (float *)(void *)to);
+    else
+      memcpy(to, row, size);
+  }
 }
 
 /* Of `mixup`, where nothing is mixed in: the row's own class, all of it. */
@@ -75,14 +99,11 @@ void data_fill(const Dataset *d, DataSplitName split, const int64_t *rows,
     const DataColumn *c = data_column(d, t->name);
     size_t size = 4 * (size_t)c->count; /* of a sample: f32 or i32 */
     char *to = arena + t->offset;
-    for (int64_t i = 0; i < n; i++) {
-      char *sample = to + size * (size_t)i;
-      if (c->store == STORE_MIXED || c->store == STORE_SHARE)
-        fill_unmixed(d, c, split, rows[i], sample);
-      else
-        data_fill_row(c, d->split[split].column[c - d->column], rows[i],
-                      sample);
-    }
+    if (c->store == STORE_MIXED || c->store == STORE_SHARE)
+      for (int64_t i = 0; i < n; i++)
+        fill_unmixed(d, c, split, rows[i], to + size * (size_t)i);
+    else
+      data_fill_rows(c, d->split[split].column[c - d->column], rows, n, to);
     repeat_last(to, size, n, f->batch);
   }
 }
@@ -97,8 +118,8 @@ void data_fill_augmented(const Dataset *d, const int64_t *rows, int64_t n,
     for (int64_t i = 0; i < n; i++) {
       char *sample = to[k] + size * (size_t)i;
       if (!data_augment_row(d, column, rows[i], epoch, scratch, sample))
-        data_fill_row(c, d->split[DATA_TRAIN].column[column], rows[i],
-                      sample);
+        data_fill_rows(c, d->split[DATA_TRAIN].column[column], rows + i, 1,
+                       sample);
     }
     repeat_last(to[k], size, n, f->batch);
   }

@@ -99,7 +99,7 @@ static bool put(CsvFile *f, int c, DataError *e) {
     size_t capacity = f->text_capacity ? 2 * f->text_capacity : 256;
     if (capacity > MAX_RECORD)
       return data_fail(e, "%s: line %lld: a record of more than %d bytes",
-                       f->path, (long long)f->line, MAX_RECORD / 2);
+                       f->path, (long long)f->line, MAX_RECORD);
     char *text = realloc(f->text, capacity);
     if (!text)
       return data_no_memory(e);

@@ -175,8 +175,6 @@ void data_stream_start(DataStream *s, const int64_t *rows, int64_t n,
  * rows are real: what is left of the batch repeats the last one. 0: the rows
  * are used up. */
 int64_t data_stream_next(DataStream *s, char *arena);
-/* Seconds that data_stream_next has taken so far. */
-double data_stream_seconds(const DataStream *s);
 void data_stream_free(DataStream *s); /* NULL is nothing */
 
 /* ---- For readers from here on ---- */
@@ -291,9 +289,9 @@ bool data_augment_row(const Dataset *d, int column, int64_t row, int64_t epoch,
 void data_fill_augmented(const Dataset *d, const int64_t *rows, int64_t n,
                          int64_t epoch, const NetFunction *f, float *scratch,
                          char *const *to);
-/* Writes one row as it is; `column` is of that split. */
-void data_fill_row(const DataColumn *c, const void *column, int64_t row,
-                   void *to);
+/* Writes n rows as they are; `column` is of their split. */
+void data_fill_rows(const DataColumn *c, const void *column,
+                    const int64_t *rows, int64_t n, char *to);
 /* Shuffles n rows (Fisher and Yates). */
 void data_shuffle(int64_t *rows, int64_t n, uint64_t seed, int64_t epoch,
                   uint32_t place);

@@ -128,8 +128,9 @@ static bool idx_read(Idx *x, int64_t each, uint8_t **out, DataError *e) {
   *out = data_alloc(bytes, 1, e);
   if (!*out || !take(x, *out, bytes, e))
     return false;
-  int got = gzread(x->file, &more, 1);
-  if (got < 0)
+  int got = gzread(x->file, &more, 1), state;
+  gzerror(x->file, &state); /* the end may lie within gzip's check sum */
+  if (got < 0 || state != Z_OK)
     return broken(x, e);
   return got == 0 || data_fail(e, "%s: goes on behind its %lld records", x->path,
                                (long long)x->rows);

@@ -308,6 +308,7 @@ typedef struct NetTraining {
   double *penalty_means;
   int64_t *rows;             /* the order of the epoch */
   int64_t n_rows, batches;   /* of an epoch */
+  DataStream *stream;
   bool classes;
   NetState s;
   char *best;                /* weights, packed; NULL: nothing is kept */

@@ -20,7 +20,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { MAX_WORKERS = 8, PARALLEL_BYTES = 1 << 17 };
 
@@ -33,7 +32,6 @@ struct DataStream {
   const Dataset *d;
   const NetFunction *f;
   NetPool *pool;
-  double seconds;
   /* The batches of this round. */
   const int64_t *rows;
   int64_t n, epoch, batches, taken;
@@ -68,9 +66,8 @@ static void fill_rows(char *context, int64_t begin, int64_t end) {
     const NetTensor *t = &s->f->inputs[k];
     const DataColumn *c = data_column(s->d, t->name);
     const void *column = s->d->split[DATA_TRAIN].column[c - s->d->column];
-    for (int64_t i = begin; i < end; i++)
-      data_fill_row(c, column, fill->rows[i],
-                    fill->arena + t->offset + 4 * c->count * i);
+    data_fill_rows(c, column, fill->rows + begin, end - begin,
+                   fill->arena + t->offset + 4 * c->count * begin);
   }
 }
 
@@ -264,14 +261,7 @@ static void take_slot(DataStream *s, char *arena) {
   slot->ready = false;
 }
 
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 int64_t data_stream_next(DataStream *s, char *arena) {
-  double start = now();
   int64_t real = 0;
   lock(s);
   if (s->taken < s->batches) {
@@ -285,10 +275,5 @@ int64_t data_stream_next(DataStream *s, char *arena) {
       pthread_cond_signal(&s->work);
   }
   unlock(s);
-  s->seconds += now() - start;
   return real;
-}
-
-double data_stream_seconds(const DataStream *s) {
-  return s->seconds;
 }

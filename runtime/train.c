@@ -57,12 +57,15 @@ static bool training_init(NetTraining *t, NetRun *r, DataError *e) {
   if (!t->n_rows) return data_fail(e, "the data has no rows to train on");
   t->rows = data_alloc(t->n_rows, sizeof *t->rows, e);
   t->classes = p->label && net_result(t->f, "predicted");
-  if (!t->rows || !find_results(t, e) || !net_watch_init(t, e)) return false;
+  t->stream = data_stream_new(r->data, t->f, r->pool, r->o->threads, e);
+  if (!t->rows || !t->stream || !find_results(t, e) || !net_watch_init(t, e))
+    return false;
   return !r->resume.path || resume(t, epochs, e);
 }
 
 static void training_free(NetTraining *t) {
   net_watch_free(t);
+  data_stream_free(t->stream);
   free(t->rows);
   free(t->penalty);
   free(t->names);
@@ -169,12 +172,11 @@ static void after_step(NetTraining *t) {
   *t->r->scalars = scalars_of(t, t->s.step ? t->s.step - 1 : 0, t->f->batch);
 }
 
-/* One update from the rows at `rows`. */
-static bool step(NetTraining *t, const int64_t *rows, int64_t n,
-                 DataError *e) {
+/* One update from the next batch, whose rows are at `rows`. */
+static bool step(NetTraining *t, const int64_t *rows, DataError *e) {
   NetRun *r = t->r;
   double start = net_seconds();
-  data_fill(r->data, DATA_TRAIN, rows, n, t->f, r->arena);
+  int64_t n = data_stream_next(t->stream, r->arena);
   double filled = net_seconds();
   *r->scalars = scalars_of(t, t->s.step, n);
   t->f->run(r->arena, r->pool);
@@ -228,11 +230,12 @@ static int train_epoch(NetTraining *t) {
   t->begun = net_seconds();
   data_order(r->data, DATA_TRAIN, r->p->shuffle != 0, r->seed, t->s.epoch,
              t->rows);
+  if (t->s.batch < t->batches)
+    data_stream_start(t->stream, t->rows + t->s.batch * size,
+                      t->n_rows - t->s.batch * size, t->s.epoch);
   while (t->s.batch < t->batches) {
-    int64_t at = t->s.batch * size;
-    int64_t n = t->n_rows - at < size ? t->n_rows - at : size;
     if (net_run_interrupted()) return NET_INTERRUPTED;
-    if (!step(t, t->rows + at, n, &e)) return net_tell(r, &e);
+    if (!step(t, t->rows + t->s.batch * size, &e)) return net_tell(r, &e);
     if (t->s.interval.batches >= r->o->print_every) end_interval(t, true);
     NetPlace here = place(t);
     net_progress_step(&r->progress, &here);
