@@ -1,242 +1,242 @@
-"""Times one training step of LeNet with dropout (forward, backward, SGD with
-momentum) by netc and by its peers, side by side, on one core.
+"""Times training and evaluation by netc and by its peers, side by side.
 
-    python3 tests/perf/bench.py [--netc build/netc] [--batch 4 64]
-                                [--peers torch_eager jax] [--json FILE]
+    python3 tests/perf/bench.py [--netc build/netc] [--nets lenet vgg ..]
+                                [--batch 4 64 256] [--cores 1 2]
+                                [--peers torch jax ..] [--rounds N]
+                                [--seconds S] [--fresh]
 
-Each peer runs in a process of its own, pinned to one core, with one thread; the
-order goes round ROUNDS times, and the best round counts, since other work on a
-machine only ever adds time. A round is the median of steps over SECONDS.
-`first` is the time from a made model to the end of its first step: what
-compiling costs. Data stays in memory; reading and shuffling are not timed. Peers that are
-not installed are left out. The table is for reading: it gates nothing.
+PyTorch and JAX are timed where this Python has them:
+
+    python3 -m venv build/peers
+    build/peers/bin/pip install torch jax
+    make bench PYTHON=build/peers/bin/python
+
+Each peer runs in a process of its own, pinned to as many cores as it has threads.
+The order goes round and round, and of all steps the least time counts, since other
+work on a machine only ever adds time; on one core it is the processor's time if
+that is less than the clock's. Two cores can be timed on a quiet machine alone.
+Data stays in memory; reading and shuffling are not timed. Evaluations are of the
+batch that netc evaluates.
+
+    us        of a training step, and of an evaluation (eval us)
+    ratio     the time over netc's
+    peak      share of the products and sums that so many cores do at best, as
+              measured by `netc bench --profile`; counted as the network's own
+              forward, by weights, and by inputs but for the first layer
+    first     seconds from a made model to the end of its first step: compiling
+    memory    of the whole process; netc's own plan stands in the first column
+
+A run may be a part: results are kept in build/perf/bench.json, and bench.txt and
+bench.svg beside it show all that are there. --fresh begins anew. The table is for
+reading: it gates nothing.
 """
 
 import argparse
 import json
 import os
-import re
-import statistics
-import subprocess
 import sys
-import time
 
-ROUNDS, SECONDS = 3, 1.0
-MODEL = "models/lenet.net"
+from chart import svg
+from nets import FILES, IMAGE, NETS, TITLES, flops
+from netc import cpu_name, load, peak_of_core, time_netc
+from peers import PEERS, Worker
 
-
-def netc_command(netc, batch):
-    """How netc is timed; prints `train N us ..` and `compile N us`."""
-    return [netc, "bench", MODEL, "--batch", str(batch), "--threads", "1"]
-
-
-def time_netc(netc, batch):
-    try:
-        r = subprocess.run(netc_command(netc, batch), capture_output=True,
-                           text=True)
-    except FileNotFoundError:
-        return {"missing": "not built"}
-    us = {name: float(n) for name, n in
-          re.findall(r"^(\w+) +([\d.]+) us", r.stdout, re.M)}
-    if r.returncode or "train" not in us:
-        return {"missing": (r.stderr.strip().splitlines() or ["no time"])[0]}
-    return {"us": us["train"], "first": us.get("compile", 0) / 1e6}
+FOLDER = "build/perf"
+LEAST, MOST = ("train", "evaluate"), ("first", "memory")
 
 
-# --- peers: each returns a function that does one step, to its end ------------
+# --- timing -------------------------------------------------------------------
 
 
-def torch_model(p=0.5):
-    from torch import nn
-
-    conv = lambda i, o: [nn.Conv2d(i, o, 5), nn.Dropout(p), nn.ReLU(),
-                         nn.MaxPool2d(2)]
-    return nn.Sequential(*conv(3, 6), *conv(6, 16), nn.Flatten(),
-                         nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84),
-                         nn.ReLU(), nn.Linear(84, 10))
-
-
-def torch_step(batch, compiled=False, channels_last=False):
-    import torch
-
-    torch.set_num_threads(1)
-    torch.manual_seed(1)
-    model, x = torch_model(), torch.randn(batch, 3, 32, 32)
-    y = torch.randint(0, 10, (batch,))
-    if channels_last:
-        model = model.to(memory_format=torch.channels_last)
-        x = x.contiguous(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
-    criterion = torch.nn.CrossEntropyLoss()
-    forward = torch.compile(model) if compiled else model
-
-    def step():
-        optimizer.zero_grad()
-        loss = criterion(forward(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss.item()
-
-    return step
+def merge(best, r):
+    """The least of times; of the first step and of memory the most, since later
+    rounds find warm caches."""
+    for key, value in r.items():
+        if key in LEAST:
+            value = min(value, best.get(key, value))
+        elif key in MOST:
+            value = max(value, best.get(key, value))
+        if key != "text":
+            best[key] = value
 
 
-def torch_eager(batch):
-    return torch_step(batch)
+def peer_round(worker, seconds):
+    r = {}
+    for name in LEAST:
+        answer = worker.steps(name, seconds)
+        if "missing" in answer:
+            return answer
+        r[name], r["memory"] = answer["us"], answer["memory"]
+    return r
 
 
-def torch_channels_last(batch):
-    return torch_step(batch, channels_last=True)
+def time_cell(a, net, batch, cores):
+    """{"netc": {"train": us ..}, PEER: ..} of one network, batch, cores."""
+    first = time_netc(a.netc, FILES[net], batch, cores)
+    test_batch = first.get("evaluate_batch", batch)
+    best, workers = {"netc": {}}, {}
+    merge(best["netc"], first)
+    for peer in a.peers:
+        workers[peer] = Worker(peer, cores)
+        best[peer] = workers[peer].model(NETS[net], IMAGE, batch, test_batch)
+    for n in range(a.rounds):
+        if n:
+            merge(best["netc"], time_netc(a.netc, FILES[net], batch, cores))
+        for peer, worker in workers.items():
+            if "missing" not in best[peer]:
+                merge(best[peer], peer_round(worker, a.seconds))
+    for worker in workers.values():
+        worker.close()
+    best["when"] = load()
+    return best
 
 
-def torch_compile(batch):
-    return torch_step(batch, compiled=True)
+# --- what is shown ------------------------------------------------------------
 
 
-def jax_jit(batch):
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
-    from jax import lax, random
-
-    g = np.random.default_rng(1)
-    shapes = [(6, 3, 5, 5), (16, 6, 5, 5), (400, 120), (120, 84), (84, 10)]
-    params = []
-    for s in shapes:
-        fan = np.prod(s[1:]) if len(s) == 4 else s[0]
-        out = s[0] if len(s) == 4 else s[1]
-        params.append((jnp.asarray(g.uniform(-1, 1, s) / fan**0.5, jnp.float32),
-                       jnp.zeros(out, jnp.float32)))
-    velocity = jax.tree.map(jnp.zeros_like, params)
-    x = jnp.asarray(g.normal(size=(batch, 3, 32, 32)), jnp.float32)
-    y = jnp.asarray(g.integers(0, 10, batch))
-
-    def net(params, x, key, p=0.5):
-        for (w, b), k in zip(params[:2], random.split(key)):
-            x = lax.conv_general_dilated(x, w, (1, 1), "VALID")
-            x = x + b[:, None, None]
-            keep = random.bernoulli(k, 1 - p, x.shape)
-            x = jax.nn.relu(jnp.where(keep, x / (1 - p), 0))
-            x = lax.reduce_window(x, -jnp.inf, lax.max, (1, 1, 2, 2),
-                                  (1, 1, 2, 2), "VALID")
-        x = x.reshape(batch, -1)
-        for i, (w, b) in enumerate(params[2:]):
-            x = x @ w + b
-            x = jax.nn.relu(x) if i < 2 else x
-        return x
-
-    def loss_of(params, key):
-        z = jax.nn.log_softmax(net(params, x, key))
-        return -jnp.take_along_axis(z, y[:, None], 1).mean()
-
-    def update(params, velocity, key):
-        key, now = random.split(key)
-        loss, grads = jax.value_and_grad(loss_of)(params, now)
-        velocity = jax.tree.map(lambda v, d: 0.9 * v + d, velocity, grads)
-        params = jax.tree.map(lambda w, v: w - 0.001 * v, params, velocity)
-        return params, velocity, key, loss
-
-    jitted = jax.jit(update, donate_argnums=(0, 1, 2))
-    state = [params, velocity, random.key(1)]
-
-    def step():
-        *state[:], loss = jitted(*state)
-        return float(loss)
-
-    return step
+def key_of(net, batch, cores):
+    return "%s %d %d" % (net, batch, cores)
 
 
-PEERS = {
-    "torch_eager": torch_eager,
-    "torch_channels_last": torch_channels_last,
-    "torch_compile": torch_compile,
-    "jax_jit": jax_jit,
-}
+def cells_of(results):
+    """(net, batch, cores, cell) in the order of the table."""
+    for net in NETS:
+        for key, cell in sorted(results["cells"].items(),
+                                key=lambda k: [int(n) for n in
+                                               k[0].split()[:0:-1]]):
+            name, batch, cores = key.split()
+            if name == net:
+                yield net, int(batch), int(cores), cell
 
 
-def worker(name, batch):
-    """One round of a peer, in this process; prints JSON."""
-    start = time.perf_counter()
-    try:
-        step = PEERS[name](batch)
-    except ImportError as e:
-        print(json.dumps({"missing": str(e)}))
-        return
-    start = time.perf_counter()
-    step()
-    first = time.perf_counter() - start
-    for _ in range(20):
-        step()
-    times, end = [], time.perf_counter() + SECONDS
-    while time.perf_counter() < end:
-        start = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - start)
-    print(json.dumps({"us": statistics.median(times) * 1e6, "first": first}))
+def systems(cell):
+    return {n: r for n, r in cell.items() if isinstance(r, dict)}
 
 
-def time_peer(name, batch):
-    command = [sys.executable, os.path.abspath(__file__), "--worker", name,
-               "--batch", str(batch)]
-    r = subprocess.run(command, capture_output=True, text=True)
-    if r.returncode:
-        return {"missing": (r.stderr.strip().splitlines() or ["failed"])[-1]}
-    return json.loads(r.stdout.splitlines()[-1])
+def ratio(cell, what):
+    """Of the best peer to netc, and the peer's name."""
+    mine = cell["netc"].get(what)
+    peers = [(r[what], n) for n, r in systems(cell).items()
+             if n != "netc" and what in r]
+    return (min(peers)[0] / mine, min(peers)[1]) if mine and peers else None
 
 
-def cpu_name():
-    with open("/proc/cpuinfo") as f:
-        for line in f:
-            if line.startswith("model name"):
-                return line.split(":")[1].strip()
-    return "unknown"
+def share(results, net, batch, cores, us):
+    return 100 * flops(NETS[net])[0] * batch / us / 1e3 / (
+        results["peak"] * cores)
 
 
-def table(batch, results):
-    base = results["netc"].get("us")
-    print("\nLeNet with dropout, batch %d" % batch)
-    print("%-22s %12s %10s %12s" % ("", "us a step", "to netc", "first, s"))
-    for name, r in results.items():
-        if "us" not in r:
-            print("%-22s %s" % (name, r["missing"][:60]))
+def detail(results):
+    for net, batch, cores, cell in cells_of(results):
+        yield ""
+        yield "%s, batch %d, %d core%s (%s)" % (
+            TITLES[net], batch, cores, "s" if cores > 1 else "", cell["when"])
+        yield "%-20s %11s %6s %5s %11s %6s %8s %8s" % (
+            "", "us", "ratio", "peak", "eval us", "ratio", "first, s",
+            "MB")
+        base = cell["netc"]
+        for name, r in systems(cell).items():
+            if "train" not in r:
+                yield "%-20s %s" % (name, r.get("missing", "-")[:70])
+                continue
+            over = [("%.2f" % (r[k] / base[k])) if k in base else "-"
+                    for k in LEAST]
+            yield "%-20s %11.1f %6s %4.0f%% %11.1f %6s %8.2f %8.1f" % (
+                name, r["train"], over[0],
+                share(results, net, batch, cores, r["train"]),
+                r.get("evaluate", 0), over[1], r.get("first", 0),
+                r.get("memory", 0) / 1e6)
+
+
+def summary(results):
+    yield "%-32s %5s %5s %11s %6s %5s %6s %8s %7s  %s" % (
+        "", "batch", "cores", "netc us", "ratio", "peak", "eval", "first, s",
+        "plan MB", "best peer")
+    for net, batch, cores, cell in cells_of(results):
+        r = cell["netc"]
+        if "train" not in r:
+            yield "%-32s %5d %5d  %s" % (TITLES[net], batch, cores,
+                                         r.get("missing"))
             continue
-        ratio = "%.2f" % (r["us"] / base) if base else "-"
-        print("%-22s %12.1f %10s %12.2f" % (name, r["us"], ratio, r["first"]))
+        train, test = ratio(cell, "train"), ratio(cell, "evaluate")
+        yield "%-32s %5d %5d %11.1f %6s %4.0f%% %6s %8.2f %7.2f  %s" % (
+            TITLES[net], batch, cores, r["train"],
+            "%.2f" % train[0] if train else "-",
+            share(results, net, batch, cores, r["train"]),
+            "%.2f" % test[0] if test else "-", r.get("first", 0),
+            r.get("plan", 0) / 1e6, train[1] if train else "")
+
+
+def picture(results):
+    groups, names = [], []
+    for net, batch, cores, cell in cells_of(results):
+        base = cell["netc"].get("train")
+        if not base:
+            continue
+        bars = {n: r["train"] / base for n, r in systems(cell).items()
+                if n != "netc" and "train" in r}
+        names += [n for n in bars if n not in names]
+        groups.append(("%s, batch %d, %d core%s" % (
+            net, batch, cores, "s" if cores > 1 else ""), bars))
+    return svg("Time of a training step over netc's; %s" % results["cpu"],
+               groups, names)
+
+
+def write_all(results):
+    for name, text in (
+            ("bench.json", json.dumps(results, indent=1)),
+            ("bench.txt", "\n".join(
+                ["%s, %.1f GFLOP/s a core" % (results["cpu"],
+                                              results["peak"]), ""] +
+                list(summary(results)) + list(detail(results))) + "\n"),
+            ("bench.svg", picture(results))):
+        with open(os.path.join(FOLDER, name), "w") as f:
+            f.write(text)
+
+
+def read_old(fresh):
+    try:
+        with open(os.path.join(FOLDER, "bench.json")) as f:
+            old = json.load(f)
+            if not fresh and old["cpu"] == cpu_name():
+                return old
+    except (OSError, ValueError, KeyError):
+        pass
+    return {"cpu": cpu_name(), "peak": 0, "cells": {}}
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("--netc", default="build/netc")
-    p.add_argument("--batch", type=int, nargs="+", default=[4, 64])
-    p.add_argument("--peers", nargs="*", default=list(PEERS))
-    p.add_argument("--json", help="write the numbers here as well")
-    p.add_argument("--worker", help=argparse.SUPPRESS)
+    p.add_argument("--nets", nargs="+", default=list(NETS), choices=NETS)
+    p.add_argument("--batch", type=int, nargs="+", default=[4, 64, 256])
+    p.add_argument("--cores", type=int, nargs="+", default=[1, 2])
+    p.add_argument("--peers", nargs="*", default=list(PEERS), choices=PEERS)
+    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--seconds", type=float, default=1.0,
+                   help="of each peer's steps in a round")
+    p.add_argument("--fresh", action="store_true",
+                   help="forget the results of earlier runs")
     a = p.parse_args()
-    core = max(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {core})
-    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
-    if a.worker:
-        worker(a.worker, a.batch[0])
-        return
-    print("%s, one core; best of %d rounds" % (cpu_name(), ROUNDS))
-    numbers = {}
-    for batch in a.batch:
-        best = {}
-        for _ in range(ROUNDS):
-            for name in ["netc"] + a.peers:
-                r = (time_netc(a.netc, batch) if name == "netc" else
-                     time_peer(name, batch))
-                old = best.get(name, r)
-                # the longest first step: later rounds find a warm cache
-                first = max(r.get("first", 0), old.get("first", 0))
-                best[name] = min(r, old, key=lambda v: v.get("us", 1e30))
-                best[name]["first"] = first
-        table(batch, best)
-        numbers[batch] = best
-    if a.json:
-        with open(a.json, "w") as f:
-            json.dump({"cpu": cpu_name(), "batches": numbers}, f, indent=1)
+    os.makedirs(FOLDER, exist_ok=True)
+    results = read_old(a.fresh)
+    results["peak"] = max(results["peak"], peak_of_core(a.netc)) or 1
+    for cores in a.cores:
+        if cores > len(os.sched_getaffinity(0)):
+            print("no %d cores here" % cores, file=sys.stderr)
+            continue
+        for net in a.nets:
+            for batch in a.batch:
+                cell = results["cells"].setdefault(
+                    key_of(net, batch, cores), {})
+                cell.update(time_cell(a, net, batch, cores))
+                write_all(results)
+                print(list(summary({**results, "cells": {
+                    key_of(net, batch, cores): cell}}))[-1], file=sys.stderr)
+    with open(os.path.join(FOLDER, "bench.txt")) as f:
+        print(f.read(), end="")
 
 
-main()
+if __name__ == "__main__":
+    main()

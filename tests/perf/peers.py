@@ -1,0 +1,369 @@
+"""The peers of netc: the networks of nets.py in PyTorch and JAX, each with the
+training step that a user of it would write, and its evaluation.
+
+Run as `python3 tests/perf/peers.py PEER CORES` it is a worker. It answers lines
+with lines of JSON: to a network (JSON too) it makes the model and tells what the
+first step took; to `train SECONDS` and `evaluate SECONDS` it runs steps for so long
+and tells the least time of one. The class Worker is the other end.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+
+LR, MOMENTUM, CLASSES = 0.001, 0.9, 10
+
+
+# --- PyTorch ------------------------------------------------------------------
+
+
+def torch_layers(layers, shape):
+    from torch import nn
+
+    from nets import block_layers, out_shape
+
+    class Lambda(nn.Module):
+        def __init__(self, f):
+            super().__init__()
+            self.f = f
+
+        def forward(self, x):
+            return self.f(x)
+
+    class Block(nn.Module):
+        def __init__(self, through, around):
+            super().__init__()
+            self.through, self.around = through, around
+
+        def forward(self, x):
+            return nn.functional.relu(self.through(x) + self.around(x))
+
+    modules = []
+    for l in layers:
+        op, out = l["op"], l.get("out")
+        if op == "conv":
+            modules.append(nn.Conv2d(shape[0], out, l["k"], l["stride"],
+                                     l["pad"], l["dilation"], l["groups"],
+                                     l["bias"]))
+        elif op == "block":
+            ways = [torch_layers(w, shape) for w in block_layers(l, shape)]
+            modules.append(Block(*ways))
+        elif op == "linear":
+            modules.append(nn.Linear(shape[0], out))
+        elif op == "mean":
+            modules.append(Lambda(lambda x: x.mean((2, 3))))
+        elif op == "first":
+            modules.append(Lambda(lambda x, n=l["n"]: x[:, :n]))
+        else:
+            modules.append({
+                "relu": lambda: nn.ReLU(),
+                "batchnorm": lambda: nn.BatchNorm2d(shape[0]),
+                "flatten": lambda: nn.Flatten(),
+                "dropout": lambda: nn.Dropout(l["p"]),
+                "maxpool": lambda: nn.MaxPool2d(l["k"], l["stride"]),
+            }[op]())
+        shape = out_shape(l, shape)
+    return nn.Sequential(*modules)
+
+
+def torch_steps(layers, shape, batch, test_batch, cores, compiled=False,
+                channels_last=False):
+    import torch
+
+    torch.set_num_threads(cores)
+    torch.manual_seed(1)
+    model = torch_layers(layers, shape)
+    form = torch.contiguous_format
+    if channels_last and len(shape) == 3:
+        form = torch.channels_last
+        model = model.to(memory_format=form)
+    x, tx = (torch.randn(n, *shape).contiguous(memory_format=form)
+             for n in (batch, test_batch))
+    y, ty = (torch.randint(0, CLASSES, (n,)) for n in (batch, test_batch))
+    optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM)
+    criterion = torch.nn.CrossEntropyLoss()
+    forward = torch.compile(model) if compiled else model
+
+    def train():
+        model.train()
+        optimizer.zero_grad()
+        loss = criterion(forward(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    def evaluate():
+        model.eval()
+        with torch.no_grad():
+            z = forward(tx)
+            return criterion(z, ty).item(), z.argmax(1).sum().item()
+
+    return train, evaluate
+
+
+# --- JAX: pictures are (n, h, w, c), as its convolutions like them -----------
+
+
+def jax_init(layers, shape, g):
+    """Parameters, a list that follows the layers, and states likewise."""
+    import jax.numpy as jnp
+
+    from nets import block_layers, out_shape
+
+    params, states = [], []
+    for l in layers:
+        p, s = (), ()
+        if l["op"] == "block":
+            ways = [jax_init(w, shape, g) for w in block_layers(l, shape)]
+            p, s = [w[0] for w in ways], [w[1] for w in ways]
+        elif l["op"] == "conv":
+            size = (l["k"], l["k"], shape[0] // l["groups"], l["out"])
+            fan = size[0] * size[1] * size[2]
+            p = [jnp.asarray(g.uniform(-1, 1, size) / fan**0.5, jnp.float32)]
+            p += [jnp.zeros(l["out"])] if l["bias"] else []
+        elif l["op"] == "linear":
+            size = (shape[0], l["out"])
+            p = [jnp.asarray(g.uniform(-1, 1, size) / size[0]**0.5,
+                             jnp.float32), jnp.zeros(l["out"])]
+        elif l["op"] == "batchnorm":
+            p = [jnp.ones(shape[0]), jnp.zeros(shape[0])]
+            s = [jnp.zeros(shape[0]), jnp.ones(shape[0])]
+        params.append(p)
+        states.append(s)
+        shape = out_shape(l, shape)
+    return params, states
+
+
+def jax_conv(l, p, x):
+    from jax import lax
+
+    pad = (l["pad"], l["pad"])
+    y = lax.conv_general_dilated(
+        x, p[0], (l["stride"],) * 2, (pad, pad),
+        rhs_dilation=(l["dilation"],) * 2,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=l["groups"])
+    return y + p[1] if l["bias"] else y
+
+
+def jax_batchnorm(p, s, x, train):
+    import jax.numpy as jnp
+
+    mean, var = s
+    if train:
+        m, v = x.mean((0, 1, 2)), x.var((0, 1, 2))
+        n = x.size // x.shape[-1]
+        s = [0.9 * mean + 0.1 * m, 0.9 * var + 0.1 * v * n / (n - 1)]
+        mean, var = m, v
+    return (x - mean) / jnp.sqrt(var + 1e-5) * p[0] + p[1], s
+
+
+def jax_apply(layers, params, states, x, key, train):
+    import jax
+    import jax.numpy as jnp
+    from jax import lax, random
+
+    new = []
+    for l, p, s in zip(layers, params, states):
+        op = l["op"]
+        if op == "conv":
+            x = jax_conv(l, p, x)
+        elif op == "batchnorm":
+            x, s = jax_batchnorm(p, s, x, train)
+        elif op == "relu":
+            x = jax.nn.relu(x)
+        elif op == "maxpool":
+            x = lax.reduce_window(x, -jnp.inf, lax.max,
+                                  (1, l["k"], l["k"], 1),
+                                  (1, l["stride"], l["stride"], 1), "VALID")
+        elif op == "dropout" and train:
+            key, now = random.split(key)
+            keep = random.bernoulli(now, 1 - l["p"], x.shape)
+            x = jnp.where(keep, x / (1 - l["p"]), 0)
+        elif op == "flatten":
+            x = x.reshape(x.shape[0], -1)
+        elif op == "first":
+            x = x[:, :l["n"]]
+        elif op == "mean":
+            x = x.mean((1, 2))
+        elif op == "linear":
+            x = x @ p[0] + p[1]
+        elif op == "block":
+            shape = (x.shape[3], x.shape[1], x.shape[2])
+            x, s = jax_block(l, shape, p, s, x, key, train)
+        new.append(s)
+    return x, new
+
+
+def jax_block(layer, shape, p, s, x, key, train):
+    import jax
+
+    from nets import block_layers
+
+    through, around = block_layers(layer, shape)
+    y, s0 = jax_apply(through, p[0], s[0], x, key, train)
+    z, s1 = jax_apply(around, p[1], s[1], x, key, train)
+    return jax.nn.relu(y + z), [s0, s1]
+
+
+def jax_steps(layers, shape, batch, test_batch, cores):
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+    from jax import random
+
+    g = np.random.default_rng(1)
+    params, states = jax_init(layers, shape, g)
+    velocity = jax.tree.map(jnp.zeros_like, params)
+    picture = (shape[1], shape[2], shape[0]) if len(shape) == 3 else shape
+    x, tx = (jnp.asarray(g.normal(size=(n,) + picture), jnp.float32)
+             for n in (batch, test_batch))
+    y, ty = (jnp.asarray(g.integers(0, CLASSES, n))
+             for n in (batch, test_batch))
+
+    def loss_of(params, states, x, y, key, train):
+        z, states = jax_apply(layers, params, states, x, key, train)
+        logs = jax.nn.log_softmax(z)
+        return -jnp.take_along_axis(logs, y[:, None], 1).mean(), (z, states)
+
+    def update(params, velocity, states, key):
+        key, now = random.split(key)
+        (loss, (_, states)), grads = jax.value_and_grad(
+            loss_of, has_aux=True)(params, states, x, y, now, True)
+        velocity = jax.tree.map(lambda v, d: MOMENTUM * v + d, velocity, grads)
+        params = jax.tree.map(lambda w, v: w - LR * v, params, velocity)
+        return params, velocity, states, key, loss
+
+    def test(params, states, key):
+        loss, (z, _) = loss_of(params, states, tx, ty, key, False)
+        return loss, z.argmax(1).sum()
+
+    jitted = jax.jit(update, donate_argnums=(0, 1, 2, 3))
+    tested = jax.jit(test)
+    state = [params, velocity, states, random.key(1)]
+
+    def train():
+        *state[:], loss = jitted(*state)
+        return float(loss)
+
+    def evaluate():
+        loss, right = tested(state[0], state[2], state[3])
+        return float(loss), int(right)
+
+    return train, evaluate
+
+
+PEERS = {
+    "torch": lambda *a: torch_steps(*a),
+    "torch_channels_last": lambda *a: torch_steps(*a, channels_last=True),
+    "torch_compile": lambda *a: torch_steps(*a, compiled=True),
+    "jax": lambda *a: jax_steps(*a),
+}
+
+
+# --- the worker ---------------------------------------------------------------
+
+
+def timed(step, alone):
+    """Seconds of a step by the clock; on one core the processor's time if it is
+    less, since other work on the machine lengthens the clock's."""
+    wall, processor = time.perf_counter(), time.process_time()
+    step()
+    processor = time.process_time() - processor
+    wall = time.perf_counter() - wall
+    return min(wall, processor) if alone else wall
+
+
+def least(step, alone, seconds):
+    end, best, n = time.perf_counter() + seconds, 1e30, 0
+    while n < 3 or time.perf_counter() < end:
+        best = min(best, timed(step, alone))
+        n += 1
+    return best
+
+
+def make(peer, cores, line):
+    """The steps of the network that a line describes, and the answer to it."""
+    what = json.loads(line)
+    train, evaluate = PEERS[peer](what["layers"], tuple(what["shape"]),
+                                  what["batch"], what["test_batch"],
+                                  cores)
+    first = timed(train, cores == 1)
+    return {"train": train, "evaluate": evaluate}, {"first": first}
+
+
+def run_steps(steps, cores, line):
+    name, seconds = line.split()
+    us = least(steps[name], cores == 1, float(seconds)) * 1e6
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"us": us, "memory": memory}
+
+
+def serve(peer, cores):
+    # What libraries print goes elsewhere: stdout is for the answers.
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    steps = {}
+    for line in sys.stdin:
+        try:
+            if line.startswith("{"):
+                steps, answer = make(peer, cores, line)
+            else:
+                answer = run_steps(steps, cores, line)
+        except Exception as e:  # told to who asked, whatever it is
+            answer = {"missing": "%s: %s" % (type(e).__name__, e)}
+        print(json.dumps(answer), file=answers)
+
+
+def environment(cores):
+    """Of a process that may use so many cores."""
+    e = dict(os.environ, OMP_NUM_THREADS=str(cores),
+             MKL_NUM_THREADS=str(cores), OPENBLAS_NUM_THREADS=str(cores))
+    e.setdefault("JAX_PLATFORMS", "cpu")
+    e.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+    if cores == 1:
+        e["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+    return e
+
+
+def pin(cores):
+    """Keeps this process to the last cores of those that it may use."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-cores:])
+
+
+class Worker:
+    """A peer in a process of its own, which waits while others are timed."""
+
+    def __init__(self, peer, cores):
+        self.process = subprocess.Popen(
+            [sys.executable, os.path.abspath(__file__), peer, str(cores)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True, env=environment(cores),
+            preexec_fn=lambda: pin(cores))
+
+    def ask(self, line):
+        try:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+            return json.loads(self.process.stdout.readline())
+        except (OSError, ValueError):
+            return {"missing": "the peer ended"}
+
+    def model(self, layers, shape, batch, test_batch):
+        return self.ask(json.dumps({"layers": layers, "shape": shape,
+                                    "batch": batch,
+                                    "test_batch": test_batch}))
+
+    def steps(self, name, seconds):
+        return self.ask("%s %s" % (name, seconds))
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], int(sys.argv[2]))
