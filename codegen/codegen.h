@@ -28,12 +28,27 @@ typedef struct Bytes {
 Bytes codegen_emit(Arena *a, Target *t, const KModule *m, const NetProgram *p,
                    Artefact kind);
 
+/* cache.c: objects that were compiled before. Where they are kept: $NETC_CACHE, or
+ * else netc in $XDG_CACHE_HOME, or in ~/.cache. NULL: nowhere. */
+typedef struct Cache Cache;
+Cache *cache_open_default(Arena *a);
+void cache_close(Cache *c);
+
 /* jit.c: functions in memory. Each function of `m` is compiled on its own.
  * NULL with what is wrong in *error. */
 typedef struct Jit Jit;
 Jit *jit_new(Arena *a, Target *t, const KModule *m, const char **error);
-/* The compiled function of that name (init, train ..), or NULL. */
-void (*jit_find(Jit *j, const char *name))(char *arena, NetPool *pool);
+/* From here on functions are looked for in the cache, and put there. */
+void jit_use_cache(Jit *j, Cache *cache);
+/* Is told of each function how long it took to get it, and whether it came from
+ * the cache. */
+typedef void JitTold(const void *context, const char *name, bool cached, double ms);
+void jit_tell(Jit *j, JitTold *told, const void *context);
+typedef void JitFunction(char *arena, NetPool *pool);
+/* The function of that name (init, train ..), compiled now, or NULL. */
+JitFunction *jit_find(Jit *j, const char *name);
+/* The same, compiled when it is first called. */
+JitFunction *jit_find_lazy(Jit *j, const char *name);
 void jit_free(Jit *j);
 
 #endif

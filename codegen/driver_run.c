@@ -5,11 +5,22 @@
 
 typedef int Work(const NetProgram *p, const NetOptions *o);
 
-/* The functions of the program that the command calls. */
+/* The functions of the program that the command calls; evaluation after training
+ * is compiled when it is first wanted. */
 static void bind_for(NetProgram *p, Jit *jit, CommandId command) {
   p->init_fn.run = jit_find(jit, "init");
   if (command == CMD_RUN) p->train.run = jit_find(jit, "train");
-  p->evaluate.run = jit_find(jit, "evaluate");
+  p->evaluate.run = command == CMD_RUN ? jit_find_lazy(jit, "evaluate")
+                                       : jit_find(jit, "evaluate");
+}
+
+/* JitTold */
+static void tell_function(const void *context, const char *name, bool cached,
+                          double ms) {
+  const Options *o = context;
+  if (o->verbose)
+    fprintf(stderr, "codegen    %8.3f ms  %s%s\n", ms, name,
+            cached ? ", from the cache" : "");
 }
 
 static Status work(Compile *c, Work *what) {
@@ -18,11 +29,15 @@ static Status work(Compile *c, Work *what) {
   double start = now_ms();
   Jit *jit = jit_new(c->arena, c->target, c->stage.kernels, &error);
   if (!jit) return resource_error("cannot compile in memory: %s", error);
+  Cache *cache = c->o->no_cache ? NULL : cache_open_default(c->arena);
+  jit_use_cache(jit, cache);
+  jit_tell(jit, tell_function, c->o);
   target_guard(c->o);
   bind_for(p, jit, c->o->command);
-  tell_time(c->o, "codegen", start);
+  tell_time(c->o, "in memory", start);
   Status status = (Status)what(p, &c->o->run);
   jit_free(jit);
+  cache_close(cache);
   return status;
 }
 

@@ -1,6 +1,7 @@
 /* From planned kernels to an LLVM module, and from that to LLVM IR, assembly or
  * an object file. A function of the program calls its kernels one after the
  * other; those that are cut into pieces go through the runtime's net_parallel.
+ * Equal kernels are emitted once: such a function takes the offsets of its buffers.
  * None of LLVM's IR passes runs: the IR is written as it should be, and the
  * measurements in kernels' reference say that they change nothing. */
 #include <llvm-c/Analysis.h>
@@ -35,46 +36,121 @@ static LLVMValueRef parallel_function(const Build *b, LLVMTypeRef *type) {
   return fn != NULL ? fn : LLVMAddFunction(b->module, "net_parallel", *type);
 }
 
-static void call_kernel(const Build *b, LLVMValueRef kernel, LLVMValueRef arena,
-                        LLVMValueRef pool, int64_t pieces) {
-  if (pieces > 1) {
-    LLVMTypeRef type;
-    LLVMValueRef fn = parallel_function(b, &type);
-    LLVMValueRef args[4] = {pool, kernel, arena, build_i64(b, pieces)};
-    LLVMBuildCall2(b->b, type, fn, args, 4, "");
-    return;
-  }
-  LLVMValueRef args[3] = {arena, build_i64(b, 0), build_i64(b, 1)};
-  LLVMBuildCall2(b->b, LLVMGlobalGetValueType(kernel), kernel, args, 3, "");
+/* A function of the program while it is emitted. */
+typedef struct Emission {
+  Arena *arena;
+  const Target *target;
+  const Build *b;
+  const KModule *m;
+  const KFunc *f;
+  const Shapes *shapes;
+  const ModulePart *part; /* NULL: all of it */
+} Emission;
+
+/* Whether this module has the function itself. */
+static bool has_calls(const Emission *e) {
+  return !e->part || e->part->number == 0;
 }
 
-static void emit_function(Arena *a, const Target *t, const Build *b,
-                          const KModule *m, const KFunc *f) {
+static void own_attributes(const Emission *e, LLVMValueRef fn) {
+  if (has_calls(e)) LLVMSetLinkage(fn, LLVMInternalLinkage);
+  set_attributes(e->target, e->b->context, fn);
+}
+
+static bool is_shared(const Emission *e, int kernel) {
+  return e->shapes->uses[e->shapes->first[kernel]] > 1;
+}
+
+/* The kernel's code, or where it is elsewhere, its name. */
+static LLVMValueRef code_of(const Emission *e, int kernel) {
+  const char *name = arena_printf(e->arena, "net_%s_k%d", e->f->name, kernel);
+  const Shape *shape = is_shared(e, kernel) ? &e->shapes->shape[kernel] : NULL;
+  if (e->part && e->part->of_kernel[kernel] != e->part->number)
+    return LLVMAddFunction(e->b->module, name, kernel_type(e->b, shape));
+  LLVMValueRef fn = emit_kernel(e->arena, e->b, e->m, e->f,
+                                e->f->kernel[kernel], name, shape);
+  own_attributes(e, fn);
+  return fn;
+}
+
+/* Calls a kernel for the pieces from `begin` to `end`. */
+static void call_code(const Emission *e, int kernel, LLVMValueRef code,
+                      LLVMValueRef arena, LLVMValueRef begin,
+                      LLVMValueRef end) {
+  const Shape *s = &e->shapes->shape[kernel];
+  LLVMValueRef args[3 + s->n_buffers];
+  unsigned n = 0;
+  args[n++] = arena;
+  args[n++] = begin;
+  args[n++] = end;
+  for (int i = 0; i < s->n_buffers && is_shared(e, kernel); i++)
+    args[n++] = build_i64(e->b, e->f->buffer[s->buffer[i]].offset);
+  LLVMBuildCall2(e->b->b, LLVMGlobalGetValueType(code), code, args, n, "");
+}
+
+/* What the runtime can call for a kernel whose code wants offsets: a function that
+ * knows them. */
+static LLVMValueRef bound(const Emission *e, int kernel, LLVMValueRef code) {
+  if (!is_shared(e, kernel)) return code;
+  LLVMValueRef fn = LLVMAddFunction(
+      e->b->module, arena_printf(e->arena, "net_%s_b%d", e->f->name, kernel),
+      kernel_type(e->b, NULL));
+  LLVMSetLinkage(fn, LLVMInternalLinkage);
+  set_attributes(e->target, e->b->context, fn);
+  LLVMPositionBuilderAtEnd(
+      e->b->b, LLVMAppendBasicBlockInContext(e->b->context, fn, ""));
+  call_code(e, kernel, code, LLVMGetParam(fn, 0), LLVMGetParam(fn, 1),
+            LLVMGetParam(fn, 2));
+  LLVMBuildRetVoid(e->b->b);
+  return fn;
+}
+
+static void call_kernel(const Emission *e, int kernel, LLVMValueRef code,
+                        LLVMValueRef arena, LLVMValueRef pool) {
+  int64_t pieces = e->f->kernel[kernel]->schedule.pieces;
+  if (pieces > 1) {
+    LLVMTypeRef type;
+    LLVMValueRef fn = parallel_function(e->b, &type);
+    LLVMValueRef args[4] = {pool, code, arena, build_i64(e->b, pieces)};
+    LLVMBuildCall2(e->b->b, type, fn, args, 4, "");
+    return;
+  }
+  call_code(e, kernel, code, arena, build_i64(e->b, 0), build_i64(e->b, 1));
+}
+
+/* The function that calls the kernels. */
+static void emit_calls(const Emission *e, LLVMValueRef *code) {
+  const Build *b = e->b;
   LLVMTypeRef p = LLVMPointerTypeInContext(b->context, 0);
   LLVMTypeRef params[2] = {p, p};
   LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(b->context), params,
                                       2, false);
-  LLVMValueRef *kernel =
-      arena_alloc(a, (size_t)(f->n_kernels + 1) * sizeof *kernel);
-  for (int i = 0; i < f->n_kernels; i++) {
-    const char *name = arena_printf(a, "net_%s_k%d", f->name, i);
-    kernel[i] = emit_kernel(a, b, m, f, f->kernel[i], name);
-    LLVMSetLinkage(kernel[i], LLVMInternalLinkage);
-    set_attributes(t, b->context, kernel[i]);
-  }
-  LLVMValueRef fn =
-      LLVMAddFunction(b->module, arena_printf(a, "net_fn_%s", f->name), type);
-  set_attributes(t, b->context, fn);
+  for (int i = 0; i < e->f->n_kernels; i++)
+    if (e->f->kernel[i]->schedule.pieces > 1) code[i] = bound(e, i, code[i]);
+  LLVMValueRef fn = LLVMAddFunction(
+      b->module, arena_printf(e->arena, "net_fn_%s", e->f->name), type);
+  set_attributes(e->target, b->context, fn);
   LLVMPositionBuilderAtEnd(b->b,
                            LLVMAppendBasicBlockInContext(b->context, fn, ""));
-  for (int i = 0; i < f->n_kernels; i++)
-    call_kernel(b, kernel[i], LLVMGetParam(fn, 0), LLVMGetParam(fn, 1),
-                f->kernel[i]->schedule.pieces);
+  for (int i = 0; i < e->f->n_kernels; i++)
+    call_kernel(e, i, code[i], LLVMGetParam(fn, 0), LLVMGetParam(fn, 1));
   LLVMBuildRetVoid(b->b);
 }
 
-LLVMModuleRef module_emit(Arena *a, Target *t, LLVMContextRef context,
-                          const KModule *m, int first, int count) {
+static void emit_function(const Emission *e) {
+  const KFunc *f = e->f;
+  LLVMValueRef *code =
+      arena_alloc(e->arena, (size_t)(f->n_kernels + 1) * sizeof *code);
+  for (int i = 0; i < f->n_kernels; i++) {
+    int first = e->shapes->first[i];
+    bool here = !e->part || e->part->of_kernel[i] == e->part->number;
+    if (first != i) code[i] = code[first];
+    else if (here || has_calls(e)) code[i] = code_of(e, i);
+  }
+  if (has_calls(e)) emit_calls(e, code);
+}
+
+static Build module_begin(const Target *t, LLVMContextRef context) {
   Build b = {.context = context};
   b.module = LLVMModuleCreateWithNameInContext("net", context);
   b.b = LLVMCreateBuilderInContext(context);
@@ -84,14 +160,35 @@ LLVMModuleRef module_emit(Arena *a, Target *t, LLVMContextRef context,
   LLVMSetDataLayout(b.module, text);
   LLVMDisposeMessage(text);
   LLVMDisposeTargetData(layout);
-  for (int i = first; i < first + count; i++)
-    emit_function(a, t, &b, m, m->func[i]);
-  LLVMDisposeBuilder(b.b);
+  return b;
+}
+
+static LLVMModuleRef module_end(Build *b) {
+  LLVMDisposeBuilder(b->b);
   char *error = NULL;
-  if (LLVMVerifyModule(b.module, LLVMReturnStatusAction, &error))
+  if (LLVMVerifyModule(b->module, LLVMReturnStatusAction, &error))
     defect("LLVM module: %s", error);
   LLVMDisposeMessage(error);
-  return b.module;
+  return b->module;
+}
+
+LLVMModuleRef module_emit(Arena *a, const Target *t, LLVMContextRef context,
+                          const KModule *m) {
+  Build b = module_begin(t, context);
+  for (int i = 0; i < m->n_funcs; i++) {
+    Shapes shapes = shapes_find(a, m->func[i]);
+    emit_function(&(Emission){a, t, &b, m, m->func[i], &shapes, NULL});
+  }
+  return module_end(&b);
+}
+
+LLVMModuleRef module_emit_part(Arena *a, const Target *t,
+                               LLVMContextRef context, const KModule *m,
+                               const KFunc *f, const Shapes *shapes,
+                               const ModulePart *part) {
+  Build b = module_begin(t, context);
+  emit_function(&(Emission){a, t, &b, m, f, shapes, part});
+  return module_end(&b);
 }
 
 static Bytes bytes_of(Arena *a, const char *data, size_t size) {
@@ -101,7 +198,7 @@ static Bytes bytes_of(Arena *a, const char *data, size_t size) {
 Bytes codegen_emit(Arena *a, Target *t, const KModule *m, const NetProgram *p,
                    Artefact kind) {
   LLVMContextRef context = LLVMContextCreate();
-  LLVMModuleRef module = module_emit(a, t, context, m, 0, m->n_funcs);
+  LLVMModuleRef module = module_emit(a, t, context, m);
   if (p != NULL) tables_emit(module, p);
   Bytes out;
   if (kind == ART_LLVM) {

@@ -1,0 +1,215 @@
+/* The machine code of one function of a program, as objects to be linked in memory:
+ * from the object cache, or through LLVM. Its kernels are shared out to parts of
+ * about the same size, as many as there are cores, and each part is a module that a
+ * thread of its own compiles, in an LLVM context of its own. How many parts there
+ * are changes nothing in the kernels' instructions. */
+#include "codegen/objects.h"
+
+#include <llvm-c/Core.h>
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+
+#include "codegen/target.h"
+
+/* --- keys ----------------------------------------------------------------- */
+
+static void add_text(Sha *h, const char *text) {
+  sha_add(h, text, strlen(text) + 1);
+}
+
+static void add_number(Sha *h, int64_t n) { sha_add(h, &n, sizeof n); }
+
+static void add_target(Sha *h, const Target *t) {
+  unsigned major, minor, patch;
+  LLVMGetVersion(&major, &minor, &patch);
+  add_number(h, major);
+  add_number(h, minor);
+  add_number(h, patch);
+  add_number(h, NET_ABI);
+  add_number(h, t->level);
+  add_text(h, t->triple);
+  add_text(h, t->cpu);
+  add_text(h, t->features);
+}
+
+/* All that decides the code of the function, but for who compiles it. */
+static Hash key_of(const Hash *compiler, const Target *t, const KModule *m,
+                   const KFunc *f, const Shapes *s) {
+  Sha h;
+  sha_begin(&h);
+  sha_add(&h, compiler, sizeof *compiler);
+  add_target(&h, t);
+  add_text(&h, f->name);
+  add_number(&h, m->scalars);
+  add_number(&h, s->n);
+  for (int i = 0; i < s->n; i++) {
+    const Shape *x = &s->shape[i];
+    add_number(&h, s->first[i]);
+    if (s->first[i] == i) {
+      add_number(&h, x->n_words);
+      sha_add(&h, x->word, (size_t)x->n_words * sizeof *x->word);
+    }
+    for (int b = 0; b < x->n_buffers; b++)
+      add_number(&h, f->buffer[x->buffer[b]].offset);
+  }
+  return sha_end(&h);
+}
+
+/* --- several objects as one text ------------------------------------------ */
+
+static Bytes pack(Arena *a, const Objects *o) {
+  int64_t head[1 + MAX_OBJECTS] = {o->n};
+  size_t at = (1 + (size_t)o->n) * sizeof *head, size = at;
+  for (int i = 0; i < o->n; i++) {
+    head[1 + i] = (int64_t)o->object[i].size;
+    size += o->object[i].size;
+  }
+  char *all = arena_alloc(a, size + 1);
+  memcpy(all, head, at);
+  for (int i = 0; i < o->n; i++) {
+    memcpy(all + at, o->object[i].data, o->object[i].size);
+    at += o->object[i].size;
+  }
+  return (Bytes){.data = all, .size = size};
+}
+
+/* False: these bytes are no objects. */
+static bool unpack(Bytes from, Objects *o) {
+  int64_t head[1 + MAX_OBJECTS];
+  if (from.size < sizeof *head) return false;
+  memcpy(head, from.data, sizeof *head);
+  if (head[0] < 1 || head[0] > MAX_OBJECTS) return false;
+  size_t at = (1 + (size_t)head[0]) * sizeof *head;
+  if (from.size < at) return false;
+  memcpy(head, from.data, at);
+  *o = (Objects){.n = (int)head[0]};
+  for (int i = 0; i < o->n; i++) {
+    size_t size = (size_t)head[1 + i];
+    if (head[1 + i] < 0 || size > from.size - at) return false;
+    o->object[i] = (Bytes){.data = from.data + at, .size = size};
+    at += size;
+  }
+  return at == from.size;
+}
+
+/* --- compiling ------------------------------------------------------------ */
+
+typedef struct Part {
+  Arena *arena; /* its own */
+  const Target *target;
+  const KModule *m;
+  const KFunc *f;
+  const Shapes *shapes;
+  ModulePart module;
+  LLVMMemoryBufferRef object;
+} Part;
+
+static void *compile_part(void *operand) {
+  Part *p = operand;
+  LLVMContextRef context = LLVMContextCreate();
+  LLVMTargetMachineRef machine = target_machine(p->target);
+  LLVMModuleRef module = module_emit_part(p->arena, p->target, context, p->m,
+                                          p->f, p->shapes, &p->module);
+  char *error = NULL;
+  if (LLVMTargetMachineEmitToMemoryBuffer(machine, module, LLVMObjectFile,
+                                          &error, &p->object))
+    defect("LLVM code generation: %s", error);
+  LLVMDisposeModule(module);
+  LLVMDisposeTargetMachine(machine);
+  LLVMContextDispose(context);
+  return NULL;
+}
+
+/* About how long a kernel takes to compile: instructions, for each position of its
+ * tile, and again for what tiles leave over. */
+static double weight_of(const Kernel *k) {
+  double positions = 1, copies = 1;
+  for (int d = 0; d < kernel_dims(k); d++) {
+    int64_t tile = k->schedule.tile[d];
+    int64_t step = tile * (d == k->schedule.vec ? k->schedule.lanes : 1);
+    positions *= (double)tile;
+    if (step > 0 && k->extent[d] % step != 0 && k->extent[d] > step)
+      copies *= 1.5;
+  }
+  return k->n_instrs * (4 + positions * copies);
+}
+
+enum { KERNEL_WEIGHT = 200, PART_WEIGHT = 4000 };
+
+static int count_cores(void) {
+  cpu_set_t set;
+  if (!LLVMIsMultithreaded() || sched_getaffinity(0, sizeof set, &set) != 0)
+    return 1;
+  return CPU_COUNT(&set);
+}
+
+/* Each distinct kernel to the part that has least so far. Returns the parts. */
+static int share_out(Arena *a, const KFunc *f, const Shapes *s, int *part) {
+  double total = 0, load[MAX_OBJECTS] = {0};
+  double *weight = arena_alloc(a, (size_t)(s->n + 1) * sizeof *weight);
+  for (int i = 0; i < s->n; i++)
+    if (s->first[i] == i)
+      total += weight[i] = KERNEL_WEIGHT + weight_of(f->kernel[i]);
+  int parts = count_cores();
+  if (parts > MAX_OBJECTS) parts = MAX_OBJECTS;
+  if (parts > total / PART_WEIGHT) parts = (int)(total / PART_WEIGHT);
+  if (parts < 1) parts = 1;
+  for (int i = 0; i < s->n; i++) {
+    int least = 0;
+    for (int p = 1; p < parts; p++)
+      if (load[p] < load[least]) least = p;
+    part[i] = s->first[i] == i ? least : part[s->first[i]];
+    load[least] += weight[i];
+  }
+  return parts;
+}
+
+static void compile_all(Arena *a, Part *part, int n) {
+  pthread_t thread[MAX_OBJECTS];
+  bool started[MAX_OBJECTS] = {false};
+  for (int i = 1; i < n; i++)
+    started[i] = pthread_create(&thread[i], NULL, compile_part, &part[i]) == 0;
+  for (int i = 0; i < n; i++)
+    if (!started[i]) compile_part(&part[i]);
+  for (int i = 1; i < n; i++)
+    if (started[i]) pthread_join(thread[i], NULL);
+  (void)a;
+}
+
+static Objects compile_function(Arena *a, const Target *t, const KModule *m,
+                                const KFunc *f, const Shapes *shapes) {
+  int *of_kernel = arena_alloc(a, (size_t)(shapes->n + 1) * sizeof *of_kernel);
+  Objects o = {.n = share_out(a, f, shapes, of_kernel)};
+  Part part[MAX_OBJECTS];
+  for (int i = 0; i < o.n; i++)
+    part[i] = (Part){.arena = arena_new(), .target = t, .m = m, .f = f,
+                     .shapes = shapes,
+                     .module = {.number = i, .of_kernel = of_kernel}};
+  compile_all(a, part, o.n);
+  for (int i = 0; i < o.n; i++) {
+    LLVMMemoryBufferRef object = part[i].object;
+    o.object[i] = (Bytes){
+        .data = arena_strndup(a, LLVMGetBufferStart(object),
+                              LLVMGetBufferSize(object)),
+        .size = LLVMGetBufferSize(object)};
+    LLVMDisposeMemoryBuffer(object);
+    arena_free(part[i].arena);
+  }
+  return o;
+}
+
+Objects objects_of(Arena *a, const Target *t, const KModule *m, const KFunc *f,
+                   Cache *cache, bool *cached) {
+  Shapes shapes = shapes_find(a, f);
+  Objects o;
+  Bytes data;
+  *cached = false;
+  if (!cache) return compile_function(a, t, m, f, &shapes);
+  Hash key = key_of(cache_compiler(cache), t, m, f, &shapes);
+  *cached = cache_load(cache, a, &key, &data) && unpack(data, &o);
+  if (*cached) return o;
+  o = compile_function(a, t, m, f, &shapes);
+  cache_store(cache, &key, pack(a, &o));
+  return o;
+}

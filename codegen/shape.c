@@ -1,0 +1,118 @@
+/* The shape of a kernel as a list of numbers: loops, schedule and instructions with
+ * their buffers numbered by first appearance, and then the buffers' types. Equal
+ * kernels are so compiled once, and the lists are what the object cache's keys are
+ * made of. So every field that code generation reads must be in the list: the
+ * assertions below make whoever adds one come here. */
+#include "codegen/shape.h"
+
+#include <string.h>
+
+_Static_assert(sizeof(Instr) == 344, "add the new field to add_instr");
+_Static_assert(sizeof(Schedule) == 152, "add the new field to add_schedule");
+_Static_assert(sizeof(Affine) == 136, "add the new field to add_affine");
+_Static_assert(sizeof(Kernel) == 320, "add the new field to shape_of");
+
+typedef struct Words {
+  Arena *arena;
+  int n, capacity;
+  int64_t *word;
+  int n_buffers;
+  int *buffer;
+} Words;
+
+static void add(Words *w, int64_t v) {
+  w->word = arena_grow(w->arena, w->word, w->n, &w->capacity, sizeof v);
+  w->word[w->n++] = v;
+}
+
+static void add_affine(Words *w, const Kernel *k, const Affine *a) {
+  add(w, a->base);
+  for (int d = 0; d < kernel_dims(k); d++) add(w, a->coef[d]);
+}
+
+static int number_of(Words *w, int buffer) {
+  int i = 0;
+  while (i < w->n_buffers && w->buffer[i] != buffer) i++;
+  if (i == w->n_buffers) w->buffer[w->n_buffers++] = buffer;
+  return i;
+}
+
+static void add_instr(Words *w, const Kernel *k, const Instr *i) {
+  int64_t value;
+  memcpy(&value, &i->value, sizeof value);
+  bool access = i->kop == K_LOAD || i->kop == K_STORE;
+  add(w, i->kop);
+  add(w, i->op);
+  add(w, i->type);
+  for (int o = 0; o < 3; o++) add(w, i->in[o]);
+  add(w, access ? number_of(w, i->buffer) : -1);
+  add_affine(w, k, &i->at);
+  add_affine(w, k, &i->row);
+  add(w, i->scale);
+  add(w, i->low);
+  add(w, i->high);
+  add(w, value);
+  add(w, i->place);
+  add(w, i->accumulate);
+}
+
+static void add_schedule(Words *w, const Kernel *k) {
+  const Schedule *s = &k->schedule;
+  add(w, s->n_order);
+  for (int d = 0; d < kernel_dims(k); d++) {
+    add(w, s->order[d]);
+    add(w, s->tile[d]);
+  }
+  add(w, s->vec);
+  add(w, s->lanes);
+  add(w, s->pieces);
+}
+
+static uint64_t hash_of(const Words *w) {
+  uint64_t h = 0x9e3779b97f4a7c15u;
+  for (int i = 0; i < w->n; i++) {
+    h = (h ^ (uint64_t)w->word[i]) * 0xff51afd7ed558ccdu;
+    h ^= h >> 32;
+  }
+  return h;
+}
+
+Shape shape_of(Arena *a, const KFunc *f, const Kernel *k) {
+  Words w = {.arena = a};
+  w.buffer = arena_alloc(a, (size_t)(k->n_instrs + 1) * sizeof *w.buffer);
+  add(&w, k->n_par);
+  add(&w, k->n_red);
+  for (int d = 0; d < kernel_dims(k); d++) add(&w, k->extent[d]);
+  add_schedule(&w, k);
+  add(&w, k->n_instrs);
+  for (int n = 0; n < k->n_instrs; n++) add_instr(&w, k, &k->instr[n]);
+  for (int b = 0; b < w.n_buffers; b++)
+    add(&w, f->buffer[w.buffer[b]].type.dtype);
+  return (Shape){.n_words = w.n, .word = w.word, .hash = hash_of(&w),
+                 .n_buffers = w.n_buffers, .buffer = w.buffer};
+}
+
+static bool equal(const Shape *x, const Shape *y) {
+  return x->hash == y->hash && x->n_words == y->n_words &&
+         memcmp(x->word, y->word, (size_t)x->n_words * sizeof *x->word) == 0;
+}
+
+Shapes shapes_find(Arena *a, const KFunc *f) {
+  size_t n = (size_t)f->n_kernels + 1, slots = 1;
+  while (slots < 2 * n) slots *= 2;
+  int *slot = arena_alloc(a, slots * sizeof *slot); /* 1 + kernel; 0: free */
+  Shapes s = {.n = f->n_kernels};
+  s.shape = arena_alloc(a, n * sizeof *s.shape);
+  s.first = arena_alloc(a, n * sizeof *s.first);
+  s.uses = arena_alloc(a, n * sizeof *s.uses);
+  for (int i = 0; i < s.n; i++) {
+    s.shape[i] = shape_of(a, f, f->kernel[i]);
+    size_t at = s.shape[i].hash % slots;
+    while (slot[at] && !equal(&s.shape[slot[at] - 1], &s.shape[i]))
+      at = (at + 1) % slots;
+    if (!slot[at]) slot[at] = i + 1;
+    s.first[i] = slot[at] - 1;
+    s.uses[s.first[i]]++;
+  }
+  return s;
+}
