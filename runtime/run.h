@@ -312,6 +312,7 @@ typedef struct NetTraining {
   bool classes;
   NetState s;
   char *best;                /* weights, packed; NULL: nothing is kept */
+  int lost;                  /* why the last checkpoint could not be written */
   struct NetTarget *target;  /* NET_WATCHES of them */
   double waited, stepped, tested, begun; /* seconds, of the epoch */
 } NetTraining;

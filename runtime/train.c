@@ -196,13 +196,18 @@ static bool step(NetTraining *t, const int64_t *rows, DataError *e) {
   return true;
 }
 
+/* A disk that is full now may not be so after the next epoch. */
 static int checkpoint(NetTraining *t) {
+  NetRun *r = t->r;
   DataError e = {0};
-  const char *path = t->r->o->checkpoint;
+  const char *path = r->o->checkpoint;
   bool last = t->s.epoch >= t->s.epochs || t->s.stopped;
-  if (!path || (!last && t->s.epoch % t->r->o->checkpoint_every))
-    return NET_DONE;
-  return net_checkpoint_save(t, path, &e) ? NET_DONE : net_tell(t->r, &e);
+  if (!path || (!last && t->s.epoch % r->o->checkpoint_every)) return NET_DONE;
+  if (!net_weights_sound(r->p, r->arena, true, path, &e))
+    return net_tell(r, &e);
+  t->lost = net_checkpoint_save(t, path, &e) ? NET_DONE : net_tell(r, &e);
+  if (t->lost && !last) fprintf(stderr, "the run goes on without it\n");
+  return NET_DONE;
 }
 
 /* What comes behind the last batch, and on to the next epoch. */
@@ -267,7 +272,7 @@ static int interrupted(const NetTraining *t) {
                                                           : NET_DONE;
   fprintf(stderr, "interrupted after %lld steps (epoch %lld)%s%s\n",
           (long long)t->s.step, (long long)epoch,
-          !saves || status ? "; nothing is saved" : "; go on with --resume ",
+          !saves || status ? "" : "; go on with --resume ",
           !saves || status ? "" : path);
   return status ? status : NET_INTERRUPTED;
 }
@@ -303,7 +308,7 @@ static int finish(NetTraining *t) {
                           t->s.epoch ? t->s.epoch - 1 : 0);
   }
   if (!status && t->n_penalties && t->s.step) print_zeros(t);
-  return status;
+  return status ? status : t->lost;
 }
 
 static int train(NetTraining *t) {
