@@ -59,10 +59,10 @@ const char *check_tmp(void) {
   return path;
 }
 
-/* Each suite finds its folder empty. */
+/* Each suite finds its folder empty, and no objects from before. */
 static int empty_tmp(void) {
   remove_tmp();
-  return mkdir(check_tmp(), 0700);
+  return mkdir(check_tmp(), 0700) | setenv("NETC_CACHE", check_path("cache"), 1);
 }
 
 void check_suite(const char *name, const CheckTest *tests) {
