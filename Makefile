@@ -18,9 +18,9 @@ FLAGS := -std=c11 -D_GNU_SOURCE -O2 -g -I. -I$(BUILD) -MMD -MP \
   $(if $(SANITIZE),-fsanitize=address$(,)undefined -fno-omit-frame-pointer) \
   $(if $(SANITIZE),-fno-sanitize-recover=undefined)
 LIBS   = $(shell $(LLVM_CONFIG) --ldflags --link-shared --libs) \
-  -ljansson -lz -lm -lpthread
+  -ljansson -lpng -ljpeg -lz -lm -lpthread
 PACKAGES := gcc make libc6-dev llvm-19-dev flex bison libcunit1-dev \
-  libjansson-dev zlib1g-dev
+  libjansson-dev zlib1g-dev libpng-dev libjpeg-dev
 
 # --- what is built from what ------------------------------------------------
 GENERATED := $(patsubst %.y,$(BUILD)/%.c,$(wildcard frontend/*.y)) \

@@ -5,8 +5,6 @@
  * batches.meta.txt. Files may hold any number of records. */
 #include "runtime/data.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,33 +27,6 @@ static bool fields(const DataValue *v, NetField *f, int *n, DataError *e) {
 
 /* ---- the files ---- */
 
-typedef struct Files {
-  char **path;
-  int n, capacity;
-} Files;
-
-static void files_free(Files *files) {
-  for (int i = 0; i < files->n; i++)
-    free(files->path[i]);
-  free(files->path);
-}
-
-static bool files_add(Files *files, const char *folder, const char *name,
-                      DataError *e) {
-  if (files->n == files->capacity) {
-    int capacity = files->capacity ? 2 * files->capacity : 8;
-    char **path = realloc(files->path, (size_t)capacity * sizeof *path);
-    if (!path)
-      return data_no_memory(e);
-    files->path = path;
-    files->capacity = capacity;
-  }
-  char *path = data_join(folder, name, e);
-  if (path)
-    files->path[files->n++] = path;
-  return path != NULL;
-}
-
 /* data_batch_2 before data_batch_10. */
 static int by_number(const void *a, const void *b) {
   return strverscmp(*(char *const *)a, *(char *const *)b);
@@ -66,25 +37,23 @@ static bool ends_in_bin(const char *name) {
   return n > 4 && !strcmp(name + n - 4, ".bin");
 }
 
-static bool list_files(Files *train, Files *test, const char *folder,
+static bool list_files(DataNames *train, DataNames *test, const char *folder,
                        DataError *e) {
-  DIR *dir = opendir(folder);
-  if (!dir)
-    return data_fail(e, "%s: %s", folder, strerror(errno));
-  bool ok = true;
-  for (struct dirent *f; ok && (f = readdir(dir));)
-    if (ends_in_bin(f->d_name))
-      ok = files_add(strncmp(f->d_name, "test", 4) ? train : test, folder,
-                     f->d_name, e);
-  closedir(dir);
+  DataNames all = {.n = 0};
+  bool ok = data_folder(&all, folder, e);
+  for (int64_t i = 0; ok && i < all.n; i++)
+    if (ends_in_bin(all.name[i]))
+      ok = data_names_add(strncmp(all.name[i], "test", 4) ? train : test,
+                          folder, all.name[i], e);
+  data_names_free(&all);
   if (!ok)
     return false;
   if (train->n == 0)
     return data_fail(e, "%s: no training file data_batch_*.bin", folder);
   if (test->n == 0)
     return data_fail(e, "%s: no test_batch.bin", folder);
-  qsort(train->path, (size_t)train->n, sizeof(char *), by_number);
-  qsort(test->path, (size_t)test->n, sizeof(char *), by_number);
+  qsort(train->name, (size_t)train->n, sizeof(char *), by_number);
+  qsort(test->name, (size_t)test->n, sizeof(char *), by_number);
   return true;
 }
 
@@ -128,19 +97,19 @@ static bool read_records(FILE *f, const char *path, DataSplit *s, int64_t end,
   }
 }
 
-static bool read_files(DataSplit *s, const Files *files, DataError *e) {
+static bool read_files(DataSplit *s, const DataNames *files, DataError *e) {
   int64_t records = 0;
-  for (int i = 0; i < files->n; i++)
-    if (!count_records(files->path[i], &records, e))
+  for (int64_t i = 0; i < files->n; i++)
+    if (!count_records(files->name[i], &records, e))
       return false;
   s->column[IMAGE] = data_alloc(records, PIXELS, e);
   s->column[LABEL] = data_alloc(records, (int64_t)sizeof(int32_t), e);
   if (!s->column[IMAGE] || !s->column[LABEL])
     return false;
-  for (int i = 0; i < files->n; i++) {
+  for (int64_t i = 0; i < files->n; i++) {
     int64_t bytes;
-    FILE *f = data_file(files->path[i], &bytes, e);
-    bool ok = f && read_records(f, files->path[i], s, records, e);
+    FILE *f = data_file(files->name[i], &bytes, e);
+    bool ok = f && read_records(f, files->name[i], s, records, e);
     if (f)
       fclose(f);
     if (!ok)
@@ -219,26 +188,26 @@ static void add_columns(Dataset *d) {
 static bool open_folder(Dataset *d, const DataValue *v, uint64_t seed,
                         DataError *e) {
   (void)seed;
-  Files train = {.n = 0}, test = {.n = 0};
+  DataNames train = {.n = 0}, test = {.n = 0};
   const char *folder = v[0].string;
   add_columns(d);
   bool ok = list_files(&train, &test, folder, e) &&
             read_files(&d->split[DATA_TRAIN], &train, e) &&
             read_files(&d->split[DATA_TEST], &test, e) &&
             find_names(d, folder, e);
-  files_free(&train);
-  files_free(&test);
+  data_names_free(&train);
+  data_names_free(&test);
   return ok;
 }
 
 static bool open_file(Dataset *d, const DataValue *v, const char *file,
                       DataError *e) {
   (void)v;
-  Files files = {.n = 0};
+  DataNames files = {.n = 0};
   add_columns(d);
-  bool ok = files_add(&files, "", file, e) &&
+  bool ok = data_names_add(&files, "", file, e) &&
             read_files(&d->split[DATA_TEST], &files, e);
-  files_free(&files);
+  data_names_free(&files);
   return ok;
 }
 

@@ -228,7 +228,7 @@ static bool open_files(Dataset *d, const DataValue *v, uint64_t seed,
   if (ok && test->string)
     ok = read_file(d, DATA_TEST, &c, test->string, c.test_rows, v, e);
   else if (ok && test->given)
-    ok = data_split_test(d, test->number, e);
+    ok = data_split_test(d, test->number, false, e);
   ok = ok && fill_missing(d, &c, e) && name_classes(d, &c, e);
   csv_columns_free(&c);
   return ok;

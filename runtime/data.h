@@ -259,8 +259,9 @@ bool data_entries(const NetData *data, DataEntries *entries, DataError *e);
  * that is at least 1 and leaves some. `what` names it in messages. */
 bool data_share(const char *what, double share, int64_t rows, int64_t *n,
                 DataError *e);
-/* The last rows of the training part become the test. */
-bool data_split_test(Dataset *d, double share, DataError *e);
+/* The last rows of the training part become the test; or the last of each
+ * class, which has its share of them. */
+bool data_split_test(Dataset *d, double share, bool each_class, DataError *e);
 /* A seeded draw of the training part, stratified by class, becomes the
  * validation part. */
 bool data_split_validation(Dataset *d, double share, uint64_t seed,
@@ -339,6 +340,18 @@ bool data_product(int64_t a, int64_t b, int64_t *product);
 void *data_alloc(int64_t count, int64_t size, DataError *e);
 /* folder/name, allocated. */
 char *data_join(const char *folder, const char *name, DataError *e);
+/* A list of names or paths, all allocated. */
+typedef struct DataNames {
+  int64_t n, capacity;
+  char **name;
+} DataNames;
+/* Adds folder/name, or `name` where the folder is "". */
+bool data_names_add(DataNames *names, const char *folder, const char *name,
+                    DataError *e);
+void data_names_free(DataNames *names);
+/* Adds what the folder holds, by the order of bytes, but for names that begin
+ * with a dot. */
+bool data_folder(DataNames *names, const char *folder, DataError *e);
 /* Opens a file to read and tells its size in bytes; a folder, a pipe or a
  * missing file is an error. */
 FILE *data_file(const char *path, int64_t *bytes, DataError *e);

@@ -3,6 +3,7 @@
  * sums of two never overflow. */
 #include "runtime/data.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -52,6 +53,47 @@ char *data_join(const char *folder, const char *name, DataError *e) {
     path[n++] = '/';
   memcpy(path + n, name, m);
   return path;
+}
+
+bool data_names_add(DataNames *names, const char *folder, const char *name,
+                    DataError *e) {
+  if (names->n == names->capacity) {
+    int64_t capacity = names->capacity ? 2 * names->capacity : 8;
+    char **more = realloc(names->name, (size_t)capacity * sizeof *more);
+    if (!more)
+      return data_no_memory(e);
+    names->name = more;
+    names->capacity = capacity;
+  }
+  char *path = data_join(folder, name, e);
+  if (path)
+    names->name[names->n++] = path;
+  return path != NULL;
+}
+
+void data_names_free(DataNames *names) {
+  for (int64_t i = 0; i < names->n; i++)
+    free(names->name[i]);
+  free(names->name);
+  *names = (DataNames){.n = 0};
+}
+
+static int by_bytes(const void *a, const void *b) {
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+bool data_folder(DataNames *names, const char *folder, DataError *e) {
+  DIR *dir = opendir(folder);
+  bool ok = true;
+  if (!dir)
+    return data_fail(e, "%s: %s", folder, strerror(errno));
+  for (struct dirent *f; ok && (f = readdir(dir));)
+    if (f->d_name[0] != '.')
+      ok = data_names_add(names, "", f->d_name, e);
+  closedir(dir);
+  if (names->n > 0)
+    qsort(names->name, (size_t)names->n, sizeof *names->name, by_bytes);
+  return ok;
 }
 
 FILE *data_file(const char *path, int64_t *bytes, DataError *e) {

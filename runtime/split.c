@@ -57,25 +57,12 @@ static bool cut(Dataset *d, DataSplitName name, const uint8_t *take, int64_t n,
   return true;
 }
 
-bool data_split_test(Dataset *d, double share, DataError *e) {
-  int64_t rows = d->split[DATA_TRAIN].rows, n;
-  if (!data_share("test", share, rows, &n, e))
-    return false;
-  uint8_t *take = data_alloc(rows, 1, e);
-  if (!take)
-    return false;
-  memset(take + (rows - n), 1, (size_t)n);
-  bool ok = cut(d, DATA_TEST, take, n, e);
-  free(take);
-  return ok;
-}
-
-/* ---- validation ---- */
+/* ---- which rows ---- */
 
 typedef struct Draw {
   int64_t rows, n, classes;
   const int32_t *label; /* NULL: all rows are of one class */
-  int64_t *order;       /* the rows in random order */
+  int64_t *order;       /* the rows, in the order in which they are taken */
   int64_t *quota;       /* rows of each class that are still to be taken */
   int64_t *rest;        /* of the division that made the quota */
   uint8_t *take;
@@ -109,10 +96,12 @@ static void set_quota(Draw *w) {
   }
 }
 
-static void draw(Draw *w, uint64_t seed) {
+/* In random order, or, without a seed, from the last one on. */
+static void take_rows(Draw *w, const uint64_t *seed) {
   for (int64_t i = 0; i < w->rows; i++)
-    w->order[i] = i;
-  data_shuffle(w->order, w->rows, seed, 0, PLACE_VALIDATION);
+    w->order[i] = w->rows - 1 - i;
+  if (seed)
+    data_shuffle(w->order, w->rows, *seed, 0, PLACE_VALIDATION);
   for (int64_t i = 0; i < w->rows; i++) {
     int64_t *quota = &w->quota[class_of(w, w->order[i])];
     if (*quota > 0) {
@@ -137,12 +126,13 @@ static const int32_t *classes_of(const Dataset *d, int64_t *classes) {
   return NULL;
 }
 
-bool data_split_validation(Dataset *d, double share, uint64_t seed,
-                           DataError *e) {
-  Draw w = {.rows = d->split[DATA_TRAIN].rows};
-  if (!data_share("validation", share, w.rows, &w.n, e))
+static bool split(Dataset *d, DataSplitName to, const char *what, double share,
+                  bool each_class, const uint64_t *seed, DataError *e) {
+  Draw w = {.rows = d->split[DATA_TRAIN].rows, .classes = 1};
+  if (!data_share(what, share, w.rows, &w.n, e))
     return false;
-  w.label = classes_of(d, &w.classes);
+  if (each_class)
+    w.label = classes_of(d, &w.classes);
   w.order = data_alloc(w.rows, (int64_t)sizeof *w.order, e);
   w.quota = data_alloc(w.classes, (int64_t)sizeof *w.quota, e);
   w.rest = data_alloc(w.classes, (int64_t)sizeof *w.rest, e);
@@ -150,12 +140,21 @@ bool data_split_validation(Dataset *d, double share, uint64_t seed,
   bool ok = w.order && w.quota && w.rest && w.take;
   if (ok) {
     set_quota(&w);
-    draw(&w, seed);
-    ok = cut(d, DATA_VALIDATION, w.take, w.n, e);
+    take_rows(&w, seed);
+    ok = cut(d, to, w.take, w.n, e);
   }
   free(w.order);
   free(w.quota);
   free(w.rest);
   free(w.take);
   return ok;
+}
+
+bool data_split_test(Dataset *d, double share, bool each_class, DataError *e) {
+  return split(d, DATA_TEST, "test", share, each_class, NULL, e);
+}
+
+bool data_split_validation(Dataset *d, double share, uint64_t seed,
+                           DataError *e) {
+  return split(d, DATA_VALIDATION, "validation", share, true, &seed, e);
 }
