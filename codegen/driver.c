@@ -28,6 +28,8 @@ static const Command commands[CMD_COUNT] = {
     [CMD_BENCH] = {"bench", "FILE.net", "time a step", command_bench},
     [CMD_FMT] = {"fmt", "FILE.net ..", "put files into the one layout",
                  command_fmt},
+    [CMD_EXPLAIN] = {"explain", "[E0302]", "a longer account of a diagnostic",
+                     command_explain},
 };
 
 static void help(FILE *out) {

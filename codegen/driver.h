@@ -17,6 +17,7 @@
  *   driver_gradients.c  check --gradients
  *   driver_summary.c  summary
  *   driver_fmt.c      fmt
+ *   driver_explain.c  explain
  */
 #ifndef NETC_DRIVER_H
 #define NETC_DRIVER_H
@@ -37,7 +38,7 @@ typedef enum Status {
 /* driver_options.c */
 typedef enum CommandId {
   CMD_RUN, CMD_TEST, CMD_BUILD, CMD_CHECK, CMD_SUMMARY, CMD_DUMP, CMD_OPT,
-  CMD_BENCH, CMD_FMT, CMD_COUNT
+  CMD_BENCH, CMD_FMT, CMD_EXPLAIN, CMD_COUNT
 } CommandId;
 
 typedef struct Options {
@@ -153,6 +154,7 @@ Status command_dump(const Options *o);
 Status command_opt(const Options *o);
 Status command_bench(const Options *o);
 Status command_fmt(const Options *o);
+Status command_explain(const Options *o);
 
 /* driver_gradients.c: compares the derivatives of the function `train`, as the
  * front end made it, with differences. */

@@ -90,8 +90,8 @@ static const Option options[] = {
      {0}},
     {"-v", NULL, FLAG, false, FIELD(verbose), 0, 0, NET_FILE | IN(OPT),
      "tell the time of each step of the compilation", {0}},
-    {"--help", NULL, FLAG, false, FIELD(help), 0, 0, READS,
-     "show this", {0}},
+    {"--help", NULL, FLAG, false, FIELD(help), 0, 0,
+     READS | IN(EXPLAIN), "show this", {0}},
 };
 enum { OPTIONS = sizeof options / sizeof *options, DEFAULT_LEVEL = 2 };
 
@@ -349,7 +349,7 @@ bool options_parse(Arena *a, Options *o, CommandId command, int argc,
       return false;
     }
   }
-  if (o->help || o->file) return true;
+  if (o->help || o->file || command == CMD_EXPLAIN) return true;
   usage_error("no file is given");
   return false;
 }
