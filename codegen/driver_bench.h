@@ -66,6 +66,7 @@ typedef struct Row { /* of the table */
   Jit *jit;
   void (*run)(char *arena, NetPool *pool);
   double us, cycles; /* measured; by the cost model */
+  double beyond;     /* us over cycles, as a multiple of the function's */
   Work work;
   double share, peak; /* of the function's time; of what the cores can do */
 } Row;

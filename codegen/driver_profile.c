@@ -85,12 +85,18 @@ static int slower(const void *a, const void *b) {
 }
 
 static void work_out(Profile *p, const Cpu *cpu) {
-  for (int i = 0; i < p->n; i++) p->us += p->row[i].us;
+  double cycles = 0;
+  for (int i = 0; i < p->n; i++) {
+    Row *r = &p->row[i];
+    r->cycles = choose_schedule(r->k, cpu).cycles;
+    cycles += r->cycles;
+    p->us += r->us;
+  }
   for (int i = 0; i < p->n; i++) {
     Row *r = &p->row[i];
     r->work = kernel_work(p->kernels, r->k);
-    r->cycles = choose_schedule(r->k, cpu).cycles;
     r->share = r->us / p->us;
+    r->beyond = r->us / r->cycles / (p->us / cycles);
     r->peak = r->us > 0 ? r->work.flops / r->us / 1e3 / p->peak / p->threads
                         : 0;
   }

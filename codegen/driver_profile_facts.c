@@ -144,9 +144,16 @@ static const char *memory_bound(Arena *a, const Row *r, int threads) {
                       r->work.flops / r->work.bytes);
 }
 
-static Rule *const rules[] = {one_thread,  no_vectors,     by_index,
-                              apart,       empty_lanes,    random_numbers,
-                              functions,   memory_bound};
+static const char *unexpected(Arena *a, const Row *r, int threads) {
+  (void)threads;
+  if (r->beyond < 1.3) return NULL;
+  return arena_printf(a, "takes %.1f times as long as the cost model expects "
+                         "beside the others", r->beyond);
+}
+
+static Rule *const rules[] = {one_thread,     no_vectors, by_index,
+                              apart,          empty_lanes, unexpected,
+                              random_numbers, functions,  memory_bound};
 
 const char *kernel_advice(Arena *a, const Row *r, int threads) {
   const char *text = NULL;

@@ -15,6 +15,7 @@ import sys
 import time
 
 LR, MOMENTUM, CLASSES = 0.001, 0.9, 10
+SHORT = 1e-3  # seconds: of shorter steps some pass undisturbed
 
 
 # --- PyTorch ------------------------------------------------------------------
@@ -268,13 +269,13 @@ PEERS = {
 
 
 def timed(step, alone):
-    """Seconds of a step by the clock; on one core the processor's time if it is
-    less, since other work on the machine lengthens the clock's."""
+    """Seconds of a step by the clock; of longer ones on one core the processor's
+    time if it is less, since other work on the machine lengthens the clock's."""
     wall, processor = time.perf_counter(), time.process_time()
     step()
     processor = time.process_time() - processor
     wall = time.perf_counter() - wall
-    return min(wall, processor) if alone else wall
+    return min(wall, processor) if alone and wall > SHORT else wall
 
 
 def least(step, alone, seconds):

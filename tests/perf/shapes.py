@@ -5,10 +5,11 @@ of a kernel.
     python3 tests/perf/shapes.py [--netc build/netc] [--only TEXT ..]
                                  [--peers torch ..] [--kernels N] [--out FILE]
 
-`ratio` is the peer's least time of a training step over netc's: below 1, netc is
-slower. `peak` is the share of a core's products and sums, counted as the network's
-own. Evaluations are of the batch that netc evaluates. With --kernels N the slowest kernels of the N worst follow. Each network's
-.net file and its data, two samples of noise, lie in build/perf/shapes.
+`ratio` is the peer's least time of a training step over netc's, `eval` that of an
+evaluation (of the batch that netc evaluates): below 1, netc is slower. `peak` is the
+share of a core's products and sums, counted as the network's own. With --kernels N
+the slowest kernels of the N worst follow. Each network's .net file and its data, two
+samples of noise, lie in build/perf/shapes.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from peers import PEERS, Worker
 
 FOLDER = "build/perf/shapes"
 HEAD = [MEAN, linear(10)]
+LEAST = ("train", "evaluate")
 
 
 def depthwise(c, k=3, stride=1):
@@ -158,14 +160,14 @@ def write_case(name):
 
 def keep_least(best, r):
     for key, value in r.items():
-        if key in ("train", "evaluate"):
+        if key in LEAST:
             value = min(value, best.get(key, value))
         best[key] = value
 
 
 def time_peer(worker, rounds_s):
     r = {}
-    for name in ("train", "evaluate"):
+    for name in LEAST:
         answer = worker.steps(name, rounds_s)
         r.update({name: answer["us"]} if "us" in answer else answer)
     return r
@@ -200,6 +202,10 @@ def ratio(best, what):
     return min(peers) / mine
 
 
+def worst(best):
+    return min(ratio(best, what) or 0 for what in LEAST)
+
+
 def row(name, best, peak):
     layers, shape, batch = CASES[name]
     r = best["netc"]
@@ -220,10 +226,10 @@ def heading(peers):
         "eval", "netc us")
 
 
-def slowest_kernels(netc, name, n=6):
+def slowest_kernels(netc, name, entry, n=6):
     r = time_netc(netc, "%s/%s.net" % (FOLDER, name), CASES[name][2], 1,
-                  ("--profile", "--entry=train"))
-    lines = r.get("text", r.get("missing", "")).split("\ntrain: ")[-1]
+                  ("--profile", "--entry=" + entry))
+    lines = r.get("text", r.get("missing", "")).split("\n%s: " % entry)[-1]
     return lines.splitlines()[:n + 2]
 
 
@@ -249,11 +255,13 @@ def main():
             print(row(name, done[name], peak), file=sys.stderr)
     for worker in workers.values():
         worker.close()
-    order = sorted(done, key=lambda n: ratio(done[n], "train") or 0)
+    order = sorted(done, key=lambda n: worst(done[n]))
     lines = ["%s, one core, %.1f GFLOP/s; %s" % (cpu_name(), peak, load()),
              heading(a.peers)] + [row(n, done[n], peak) for n in order]
     for name in order[:a.kernels]:
-        lines += ["", name] + slowest_kernels(a.netc, name)
+        for entry in LEAST:
+            lines += ["", name + ", " + entry]
+            lines += slowest_kernels(a.netc, name, entry)
     print("\n".join(lines))
     if a.out:
         with open(a.out, "w") as f:

@@ -102,6 +102,9 @@ static void options(void) {
 static void forms(void) {
   SAYS(0, NULL, "check", MODEL);
   SAYS(0, NULL, "check", "--", MODEL);
+  SAYS(0, NULL, "check", "tests/perf/mlp.net");
+  SAYS(0, NULL, "check", "tests/perf/vgg.net");
+  SAYS(0, NULL, "check", "tests/perf/resnet20.net");
   char *joined = PRINTS("dump", "--stage=ir", "-Dp=0", MODEL);
   char *apart = PRINTS("dump", MODEL, "--stage", "ir", "-D", "p=0");
   char *last = PRINTS("dump", "-Dp=1/2", "--stage=ast", "--stage=ir", "-Dp=0",
