@@ -109,6 +109,17 @@ void kernel_in_body(const Kernel *k, bool *in_body) {
   }
 }
 
+int64_t kernel_steps(const Kernel *k, const Schedule *s, int dim) {
+  int64_t step = s->tile[dim] * (int64_t)(dim == s->vec ? s->lanes : 1);
+  return k->extent[dim] / step + (k->extent[dim] % step != 0);
+}
+
+int kernel_split_loop(const Kernel *k, const Schedule *s) {
+  for (int l = 0; l < k->n_par; l++)
+    if (kernel_steps(k, s, s->order[l]) > 1) return l;
+  return 0;
+}
+
 bool kernel_is_contraction(const Kernel *k) {
   uint32_t depends[k->n_instrs + 1], parallel = (1u << k->n_par) - 1;
   kernel_depends(k, depends);

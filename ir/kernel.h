@@ -133,6 +133,11 @@ bool affine_equal(const Affine *a, const Affine *b, int dims);
 void kernel_depends(const Kernel *k, uint32_t *depends);
 /* True for the instructions that run inside the reduced loops. */
 void kernel_in_body(const Kernel *k, bool *in_body);
+/* Steps of a dimension's loop under the schedule, the rest included. */
+int64_t kernel_steps(const Kernel *k, const Schedule *s, int dim);
+/* The place in the order of the loop that is cut into pieces for threads: the
+ * outermost parallel one that has more than one step; 0 if there is none. */
+int kernel_split_loop(const Kernel *k, const Schedule *s);
 /* Whether it sums products over more than one load: what the cost of a step is
  * made of. */
 bool kernel_is_contraction(const Kernel *k);

@@ -115,9 +115,8 @@ static bool check_pieces(KCheck *c) {
     return true;
   if (k->n_par == 0)
     KFAIL("%lld pieces of no dimension", (long long)s->pieces);
-  int first = s->order[0];
-  int64_t step = s->tile[first] * (int64_t)(first == s->vec ? s->lanes : 1);
-  int64_t steps = k->extent[first] / step + (k->extent[first] % step != 0);
+  int first = s->order[kernel_split_loop(k, s)];
+  int64_t steps = kernel_steps(k, s, first);
   if (s->pieces != steps)
     KFAIL("%lld pieces, but the outermost loop has %lld steps",
           (long long)s->pieces, (long long)steps);

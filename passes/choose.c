@@ -8,7 +8,7 @@
 
 #include "passes/schedule.h"
 
-enum { PARALLEL_CYCLES = 30000 }; /* below this, one thread is as fast */
+enum { PARALLEL_CYCLES = 16000 }; /* below this, one thread is as fast */
 
 /* What is known of the kernel before a vector dimension is chosen. */
 typedef struct Search {
@@ -71,10 +71,24 @@ static double stride_of(const Kernel *k, int dim) {
   return sum;
 }
 
+/* Whether a dimension is the one that an overlap-add moves by the most: a whole
+ * sample, where threads part the work. */
+static bool largest_step(const Kernel *k, int dim) {
+  for (int n = 0; n < k->n_instrs; n++) {
+    const Instr *i = &k->instr[n];
+    if (i->kop != K_STORE || !i->accumulate) continue;
+    for (int d = 0; d < k->n_par; d++)
+      if (d != dim && i->at.coef[d] >= i->at.coef[dim]) return false;
+    return true;
+  }
+  return false;
+}
+
 /* Outermost what most bytes depend on; but before that the dimensions of an
  * overlap-add's windows, so that a place is added to again only much later. */
 static double outwardness(const Kernel *k, int dim) {
-  return overlaps(k, dim) ? 1e18 / (double)k->extent[dim] : bytes_along(k, dim);
+  if (overlaps(k, dim)) return 1e18 / (double)k->extent[dim];
+  return largest_step(k, dim) ? 1e19 : bytes_along(k, dim);
 }
 
 /* Sorts order[from, to) by falling keys; equal ones stay as they are. */
@@ -109,13 +123,12 @@ static void order_loops(const Search *f, Schedule *s) {
 static void choose_pieces(const Kernel *k, Schedule *s, double cycles) {
   s->pieces = 1;
   if (k->n_par == 0 || cycles < PARALLEL_CYCLES) return;
-  int first = s->order[0];
+  int first = s->order[kernel_split_loop(k, s)];
   for (int n = 0; n < k->n_instrs; n++)
     if (k->instr[n].kop == K_STORE && k->instr[n].accumulate &&
         !disjoint_along(k, &k->instr[n], first))
       return;
-  s->pieces = ceil_div(k->extent[first],
-                       s->tile[first] * (first == s->vec ? s->lanes : 1));
+  s->pieces = kernel_steps(k, s, first);
 }
 
 /* The vector lanes of a dimension must not add to one place, and an argmax keeps
@@ -156,6 +169,7 @@ static const int second_tiles[] = {2, 3, 4, 5, 6, 0};
 /* Two positions of a tile that add into overlapping vectors would wait for each
  * other's stores. */
 static bool can_tile(const Kernel *k, const Schedule *s, int dim) {
+  if (largest_step(k, dim)) return false;
   for (int n = 0; n < k->n_instrs; n++) {
     const Instr *i = &k->instr[n];
     if (i->kop != K_STORE || !i->accumulate) continue;

@@ -1,13 +1,19 @@
-/* The threads. A job is a number of pieces, cut into one contiguous range a
- * thread, always the same for the same numbers; the caller does the first. A
- * worker that waits spins for some microseconds, since the next kernel of a
- * step is mostly near, and then sleeps; where there are more threads than cores
- * it sleeps at once, since who spins would keep another from its work.
+/* The threads. A job is a number of pieces; whoever is free takes the next few,
+ * the caller too, until none is left. Which thread does a piece changes no bit of
+ * the result, so nothing need be fixed, and a thread that the system has taken
+ * off its core holds up no more than the pieces it had begun.
+ *
+ * A worker that waits spins for some microseconds, since the next kernel of a step
+ * is mostly near, and then sleeps; where there are more threads than cores it
+ * sleeps at once. When the caller has had to wait long for a piece, the cores are
+ * busy with something else: it then works alone for a while, longer each time it
+ * happens again, so that a loaded machine makes two threads no slower than one.
  *
  * Only one thread may call net_parallel on a pool, and a piece must not call it
- * again. Sequentially consistent atomics carry the two handshakes: a side
- * raises its flag (a new round; one job less) before it looks whether the other
- * sleeps, and the other says that it sleeps before it looks at the flag. */
+ * again. `ticket` holds the job's number and the next piece; a claim is a
+ * compare-and-swap on both, so a worker that comes late claims nothing of a job
+ * that it has not seen. What describes the job is read between two looks at the
+ * ticket: if the claim succeeds it was this job's. */
 #include "runtime/net.h"
 
 #include <pthread.h>
@@ -16,12 +22,19 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { LINE = 64, SPINS = 3000 };
+enum {
+  LINE = 64,
+  SPINS = 3000,
+  SHARE = 4,              /* claims that a thread makes of a job, about */
+  LONG_WAIT = 200000,     /* ns: a core was taken away */
+  FIRST_PAUSE = 20000000, /* ns of working alone after that */
+  LAST_PAUSE = 1000000000
+};
 
 typedef struct Worker {
   NetPool *pool;
-  int index; /* 1 .. threads - 1; the caller is 0 */
   pthread_t thread;
 } Worker;
 
@@ -29,16 +42,16 @@ struct NetPool {
   int threads, spins;
   Worker *worker; /* threads - 1 of them */
   pthread_mutex_t lock;
-  pthread_cond_t go, done;
-  /* The job; written before `round` is raised. */
-  NetPiece *fn;
-  char *arena;
-  int64_t pieces;
-  bool quit;
-  _Alignas(LINE) atomic_uint round;
+  pthread_cond_t go;
+  int64_t alone_until, pause; /* ns; the caller's */
+  uint32_t job;
+  atomic_bool quit;
+  _Alignas(LINE) atomic_uint_least64_t ticket; /* job << 32 | next piece */
+  _Atomic(NetPiece *) fn;
+  _Atomic(char *) arena;
+  atomic_uint pieces, grain;
   atomic_int sleepers;
-  _Alignas(LINE) atomic_int left; /* workers that are still at it */
-  atomic_int caller_sleeps;
+  _Alignas(LINE) atomic_uint done; /* pieces of the job */
 };
 
 static void relax(void) {
@@ -49,77 +62,114 @@ static void relax(void) {
 #endif
 }
 
-static int64_t cut(const NetPool *p, int index) {
-  /* 64 bits suffice: pieces are loop iterations of a kernel, threads few. */
-  return p->pieces / p->threads * index +
-         p->pieces % p->threads * index / p->threads;
+static uint32_t job_of(uint64_t ticket) { return (uint32_t)(ticket >> 32); }
+
+/* Does pieces of the job that the ticket shows until none is left. */
+static void work(NetPool *p, uint64_t ticket) {
+  uint32_t job = job_of(ticket);
+  while (job_of(ticket) == job) {
+    NetPiece *fn = atomic_load(&p->fn);
+    char *arena = atomic_load(&p->arena);
+    uint32_t next = (uint32_t)ticket, end = atomic_load(&p->pieces);
+    if (next >= end) return;
+    uint32_t grain = atomic_load(&p->grain);
+    uint32_t n = grain < end - next ? grain : end - next;
+    if (!atomic_compare_exchange_weak(&p->ticket, &ticket, ticket + n)) continue;
+    fn(arena, next, next + n);
+    atomic_fetch_add(&p->done, n);
+    ticket = atomic_load(&p->ticket);
+  }
 }
 
-static void work(const NetPool *p, int index) {
-  int64_t begin = cut(p, index), end = cut(p, index + 1);
-  if (begin < end) p->fn(p->arena, begin, end);
-}
-
-/* Returns when the round is no longer `seen`. */
-static void wait_for_round(NetPool *p, unsigned seen) {
+/* Returns the ticket of a job that is not `seen`. */
+static uint64_t wait_for_job(NetPool *p, uint32_t seen) {
+  uint64_t ticket;
   for (int i = 0; i < p->spins; i++) {
-    if (atomic_load(&p->round) != seen) return;
+    ticket = atomic_load(&p->ticket);
+    if (job_of(ticket) != seen) return ticket;
     relax();
   }
   pthread_mutex_lock(&p->lock);
   atomic_fetch_add(&p->sleepers, 1);
-  while (atomic_load(&p->round) == seen) pthread_cond_wait(&p->go, &p->lock);
+  while (job_of(ticket = atomic_load(&p->ticket)) == seen)
+    pthread_cond_wait(&p->go, &p->lock);
   atomic_fetch_sub(&p->sleepers, 1);
   pthread_mutex_unlock(&p->lock);
+  return ticket;
 }
 
 static void *worker_main(void *context) {
-  const Worker *w = context;
-  NetPool *p = w->pool;
-  for (unsigned seen = 0;; seen++) {
-    wait_for_round(p, seen);
-    if (p->quit) return NULL;
-    work(p, w->index);
-    if (atomic_fetch_sub(&p->left, 1) != 1) continue;
-    if (!atomic_load(&p->caller_sleeps)) continue;
-    pthread_mutex_lock(&p->lock);
-    pthread_cond_signal(&p->done);
-    pthread_mutex_unlock(&p->lock);
+  NetPool *p = ((const Worker *)context)->pool;
+  for (uint32_t seen = 0;;) {
+    uint64_t ticket = wait_for_job(p, seen);
+    if (atomic_load(&p->quit)) return NULL;
+    seen = job_of(ticket);
+    work(p, ticket);
   }
 }
 
-static void start_round(NetPool *p) {
-  atomic_store(&p->left, p->threads - 1);
-  atomic_fetch_add(&p->round, 1);
-  if (!atomic_load(&p->sleepers)) return;
+/* Shows the next job. Its description is written before, and no piece of the last
+ * one is left that could read it. */
+static uint64_t show_job(NetPool *p) {
+  uint64_t ticket = (uint64_t)++p->job << 32;
+  atomic_store(&p->ticket, ticket);
+  if (!atomic_load(&p->sleepers)) return ticket;
   pthread_mutex_lock(&p->lock);
   pthread_cond_broadcast(&p->go);
   pthread_mutex_unlock(&p->lock);
+  return ticket;
 }
 
-static void wait_for_workers(NetPool *p) {
-  for (int i = 0; i < p->spins; i++) {
-    if (!atomic_load(&p->left)) return;
+static int64_t now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Waits for the pieces that workers have begun. */
+static void wait_for_pieces(NetPool *p, uint32_t pieces) {
+  for (int i = 0; i < SPINS / 10; i++) {
+    if (atomic_load(&p->done) == pieces) return;
     relax();
   }
-  pthread_mutex_lock(&p->lock);
-  atomic_store(&p->caller_sleeps, 1);
-  while (atomic_load(&p->left)) pthread_cond_wait(&p->done, &p->lock);
-  atomic_store(&p->caller_sleeps, 0);
-  pthread_mutex_unlock(&p->lock);
+  int64_t start = now(), end;
+  do {
+    for (int i = 0; i < 50; i++) {
+      if (atomic_load(&p->done) == pieces) return;
+      relax();
+    }
+    end = now();
+    if (end - start > LONG_WAIT / 4) sched_yield();
+  } while (end - start < LONG_WAIT);
+  while (atomic_load(&p->done) != pieces) sched_yield();
+  p->pause = p->pause ? p->pause * 2 : FIRST_PAUSE;
+  if (p->pause > LAST_PAUSE) p->pause = LAST_PAUSE;
+  p->alone_until = now() + p->pause;
+}
+
+/* Whether the caller works alone for now. A quiet time as long as the last pause
+ * makes the next one short again. */
+static bool is_alone(NetPool *p) {
+  if (!p->pause) return false;
+  int64_t t = now();
+  if (t < p->alone_until) return true;
+  if (t > p->alone_until + 4 * p->pause) p->pause = 0;
+  return false;
 }
 
 void net_parallel(NetPool *p, NetPiece *fn, char *arena, int64_t pieces) {
-  if (!p || pieces <= 1) {
+  if (!p || pieces <= 1 || pieces > INT32_MAX || is_alone(p)) {
     if (pieces > 0) fn(arena, 0, pieces);
     return;
   }
-  p->fn = fn;
-  p->arena = arena;
-  p->pieces = pieces;
-  start_round(p);
-  work(p, 0);
-  wait_for_workers(p);
+  uint32_t n = (uint32_t)pieces, parts = (uint32_t)p->threads * SHARE;
+  atomic_store(&p->fn, fn);
+  atomic_store(&p->arena, arena);
+  atomic_store(&p->pieces, n);
+  atomic_store(&p->grain, (n + parts - 1) / parts);
+  atomic_store(&p->done, 0);
+  work(p, show_job(p));
+  wait_for_pieces(p, n);
 }
 
 static int cores(void) {
@@ -137,7 +187,7 @@ static void start_workers(NetPool *p, int wanted) {
   int n = 1;
   for (; n < wanted; n++) {
     Worker *w = &p->worker[n - 1];
-    *w = (Worker){.pool = p, .index = n};
+    w->pool = p;
     if (pthread_create(&w->thread, NULL, worker_main, w)) break;
   }
   p->threads = n; /* no worker reads it before the first round */
@@ -160,18 +210,17 @@ NetPool *net_pool_new(int threads) {
   p->spins = threads <= n ? SPINS : 0;
   pthread_mutex_init(&p->lock, NULL);
   pthread_cond_init(&p->go, NULL);
-  pthread_cond_init(&p->done, NULL);
   start_workers(p, threads);
   return p;
 }
 
 void net_pool_free(NetPool *p) {
   if (!p) return;
-  p->quit = true;
-  start_round(p);
+  atomic_store(&p->pieces, 0);
+  atomic_store(&p->quit, true);
+  show_job(p);
   for (int i = 1; i < p->threads; i++)
     pthread_join(p->worker[i - 1].thread, NULL);
-  pthread_cond_destroy(&p->done);
   pthread_cond_destroy(&p->go);
   pthread_mutex_destroy(&p->lock);
   free(p->worker);
