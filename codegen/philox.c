@@ -13,31 +13,78 @@ static LLVMValueRef xor3(const Build *b, LLVMValueRef x, LLVMValueRef y,
   return LLVMBuildXor(b->b, LLVMBuildXor(b->b, x, y, ""), z, "");
 }
 
-void build_philox(const Build *b, LLVMValueRef counter[4], LLVMValueRef seed) {
-  int lanes = build_lanes(counter[0]);
-  LLVMTypeRef i64 = LLVMInt64TypeInContext(b->context);
-  LLVMTypeRef wide = build_vector(i64, lanes);
-  LLVMTypeRef narrow = LLVMTypeOf(counter[0]);
+/* The state between rounds: four words in wide lanes, and the two of the key. */
+typedef struct Words {
   LLVMValueRef c[4], key[2];
-  for (int i = 0; i < 4; i++)
-    c[i] = LLVMBuildZExt(b->b, counter[i], wide, "");
-  key[0] = seed;
-  key[1] = LLVMBuildLShr(b->b, seed, build_i64(b, 32), "");
-  for (int round = 0; round < 10; round++) {
-    LLVMValueRef p0 = LLVMBuildMul(b->b, low_word(b, c[0]),
-                                   build_integer(wide, 0xD2511F53u), "");
-    LLVMValueRef p1 = LLVMBuildMul(b->b, low_word(b, c[2]),
-                                   build_integer(wide, 0xCD9E8D57u), "");
-    LLVMValueRef shift = build_integer(wide, 32);
-    LLVMValueRef h0 = LLVMBuildLShr(b->b, p0, shift, "");
-    LLVMValueRef h1 = LLVMBuildLShr(b->b, p1, shift, "");
-    c[0] = xor3(b, h1, c[1], build_splat(b, key[0], lanes));
-    c[2] = xor3(b, h0, c[3], build_splat(b, key[1], lanes));
-    c[1] = p1;
-    c[3] = p0;
-    key[0] = LLVMBuildAdd(b->b, key[0], build_i64(b, 0x9E3779B9), "");
-    key[1] = LLVMBuildAdd(b->b, key[1], build_i64(b, 0xBB67AE85), "");
+} Words;
+
+static void add_round(const Build *b, Words *w) {
+  int lanes = build_lanes(w->c[0]);
+  LLVMTypeRef wide = LLVMTypeOf(w->c[0]);
+  LLVMValueRef shift = build_integer(wide, 32);
+  LLVMValueRef p0 = LLVMBuildMul(b->b, low_word(b, w->c[0]),
+                                 build_integer(wide, 0xD2511F53u), "");
+  LLVMValueRef p1 = LLVMBuildMul(b->b, low_word(b, w->c[2]),
+                                 build_integer(wide, 0xCD9E8D57u), "");
+  LLVMValueRef h0 = LLVMBuildLShr(b->b, p0, shift, "");
+  LLVMValueRef h1 = LLVMBuildLShr(b->b, p1, shift, "");
+  w->c[0] = xor3(b, h1, w->c[1], build_splat(b, w->key[0], lanes));
+  w->c[2] = xor3(b, h0, w->c[3], build_splat(b, w->key[1], lanes));
+  w->c[1] = p1;
+  w->c[3] = p0;
+  w->key[0] = LLVMBuildAdd(b->b, w->key[0], build_i64(b, 0x9E3779B9), "");
+  w->key[1] = LLVMBuildAdd(b->b, w->key[1], build_i64(b, 0xBB67AE85), "");
+}
+
+/* A phi for each word, with what it is at first. */
+static Words phis_of(const Build *b, const Words *first,
+                     LLVMBasicBlockRef from) {
+  Words w;
+  for (int i = 0; i < 6; i++) {
+    LLVMValueRef was = i < 4 ? first->c[i] : first->key[i - 4];
+    LLVMValueRef phi = LLVMBuildPhi(b->b, LLVMTypeOf(was), "");
+    LLVMAddIncoming(phi, &was, &from, 1);
+    *(i < 4 ? &w.c[i] : &w.key[i - 4]) = phi;
   }
+  return w;
+}
+
+/* A loop, two rounds a turn: that costs what ten rounds in a row cost, and LLVM
+ * takes five times as long for those, most of it to find out nothing about their
+ * bits. Two, since the words then end up in the registers where they began. */
+static void add_rounds(const Build *b, Words *w) {
+  LLVMBasicBlockRef from = LLVMGetInsertBlock(b->b);
+  LLVMValueRef fn = LLVMGetBasicBlockParent(from), zero = build_i64(b, 0);
+  LLVMBasicBlockRef body = LLVMAppendBasicBlockInContext(b->context, fn, "");
+  LLVMBasicBlockRef after = LLVMAppendBasicBlockInContext(b->context, fn, "");
+  LLVMBuildBr(b->b, body);
+  LLVMPositionBuilderAtEnd(b->b, body);
+  LLVMValueRef turn = LLVMBuildPhi(b->b, LLVMTypeOf(zero), "");
+  LLVMAddIncoming(turn, &zero, &from, 1);
+  Words phi = phis_of(b, w, from);
+  *w = phi;
+  for (int round = 0; round < 2; round++) add_round(b, w);
+  LLVMValueRef next = LLVMBuildAdd(b->b, turn, build_i64(b, 1), "");
+  LLVMAddIncoming(turn, &next, &body, 1);
+  for (int i = 0; i < 4; i++) LLVMAddIncoming(phi.c[i], &w->c[i], &body, 1);
+  for (int i = 0; i < 2; i++)
+    LLVMAddIncoming(phi.key[i], &w->key[i], &body, 1);
+  LLVMValueRef more =
+      LLVMBuildICmp(b->b, LLVMIntULT, next, build_i64(b, 5), "");
+  LLVMBuildCondBr(b->b, more, body, after);
+  LLVMPositionBuilderAtEnd(b->b, after);
+}
+
+void build_philox(const Build *b, LLVMValueRef counter[4], LLVMValueRef seed) {
+  LLVMTypeRef i64 = LLVMInt64TypeInContext(b->context);
+  LLVMTypeRef wide = build_vector(i64, build_lanes(counter[0]));
+  LLVMTypeRef narrow = LLVMTypeOf(counter[0]);
+  Words w;
   for (int i = 0; i < 4; i++)
-    counter[i] = LLVMBuildTrunc(b->b, c[i], narrow, "");
+    w.c[i] = LLVMBuildZExt(b->b, counter[i], wide, "");
+  w.key[0] = seed;
+  w.key[1] = LLVMBuildLShr(b->b, seed, build_i64(b, 32), "");
+  add_rounds(b, &w);
+  for (int i = 0; i < 4; i++)
+    counter[i] = LLVMBuildTrunc(b->b, w.c[i], narrow, "");
 }
