@@ -474,11 +474,11 @@ static void rest_of_loop(Emit *e, int level, int d, int64_t done,
   unshift(e, saved);
 }
 
-/* The first loop does the steps [begin, end) of the function's operands; the
+/* The loop that is cut into pieces does the steps [begin, end) of the operands; the
  * rest that is no whole step is the last of them. */
-static void first_loop(Emit *e) {
+static void split_loop(Emit *e, int level) {
   const Build *b = &e->build;
-  int d = e->s->order[0];
+  int d = e->s->order[level];
   int64_t step = step_of(e, d), full = e->k->extent[d] / step;
   int64_t rest = e->k->extent[d] % step;
   LLVMValueRef begin = LLVMGetParam(e->fn, 1), end = LLVMGetParam(e->fn, 2);
@@ -493,7 +493,7 @@ static void first_loop(Emit *e) {
     Loop l;
     set_tile(e, d, step);
     loop_begin(e, &l, d, begin, build_select(b, less, end, limit), 0);
-    parallel_loops(e, 1);
+    parallel_loops(e, level + 1);
     loop_end(e, &l);
   }
   LLVMBuildBr(b->b, tail);
@@ -504,7 +504,7 @@ static void first_loop(Emit *e) {
   LLVMBuildCondBr(b->b, LLVMBuildICmp(b->b, LLVMIntUGT, end, limit, ""), last,
                   done);
   LLVMPositionBuilderAtEnd(b->b, last);
-  rest_of_loop(e, 0, d, full * step, rest);
+  rest_of_loop(e, level, d, full * step, rest);
   LLVMBuildBr(b->b, done);
   LLVMPositionBuilderAtEnd(b->b, done);
 }
@@ -515,8 +515,8 @@ static void parallel_loops(Emit *e, int level) {
     emit_tile(e);
     return;
   }
-  if (level == 0 && e->s->pieces > 1) {
-    first_loop(e);
+  if (e->s->pieces > 1 && level == kernel_split_loop(e->k, e->s)) {
+    split_loop(e, level);
     return;
   }
   int d = e->s->order[level];
