@@ -54,11 +54,14 @@ static void add_inputs(const Compile *c, NetFunction *to, const KFunc *f) {
   to->inputs = x;
 }
 
+/* A result that has axes has a row for each sample; the others are one number
+ * for the batch. */
 static void add_results(const Compile *c, NetFunction *to, const KFunc *f) {
   NetTensor *x = arena_alloc(c->arena, (size_t)f->n_results * sizeof *x);
   for (int i = 0; i < f->n_results; i++) {
     const KResult *r = &f->result[i];
-    x[i] = tensor(r->name, &r->type, r->sample, f->buffer[r->buffer].offset);
+    x[i] = tensor(r->name, &r->type, r->type.rank > 0,
+                  f->buffer[r->buffer].offset);
   }
   to->n_results = f->n_results;
   to->results = x;

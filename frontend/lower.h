@@ -21,12 +21,15 @@
  *   lower_set.c      parameters, states, and sets of them
  *   lower_data.c     the section `data`
  *   lower_train.c    the section `train`: objective and results
+ *   lower_metrics.c  metrics: numbers that evaluation reports
+ *   lower_run.c      what the run does: stop, keep, init, plateaus
  *   lower_update.c   gradients, clipping, the optimiser
+ *   lower_average.c  updates of several batches, averages of weights
  *   lower_prox.c     penalties taken by their proximal rule
  *   lower_prune.c    a graph without its dead nodes
  *
- * Inside a value of the language shapes are of one sample; in the graph a value
- * that depends on the sample has the batch as axis 0. */
+ * Shapes of values are of one sample; in the graph a value that depends on the
+ * sample has the batch as axis 0. */
 #ifndef NETC_LOWER_H
 #define NETC_LOWER_H
 
@@ -85,6 +88,8 @@ typedef enum ValueKind {
   V_STAGE,    /* a stage or net: callable, and the set of its parameters */
   V_BATCH,    /* the word `batch`: the implicit axis */
   V_WEIGHTED, /* weighted(value, w): a loss with its weight */
+  V_SPLIT,    /* `string`: train, validation or test */
+  V_WATCHED,  /* `string`: validation.loss, say */
   V_KIND_COUNT
 } ValueKind;
 
@@ -182,6 +187,7 @@ struct Scope {
   Update *update;
   bool updates_apply; /* lines below `<-` read the new value */
   const ParamInfo *updating; /* in an optimiser: the parameter, or NULL */
+  const char *owner;         /* before the names of its states */
   bool is_train;      /* fields, nets and sets are names here */
   bool sets;          /* weights, biases .. may be named here */
   DefKind prefer;     /* which space of names is asked first */
@@ -262,6 +268,12 @@ typedef struct Prox {
   Node *value; /* of the term, before the step */
 } Prox;
 
+/* A number that something watches. */
+typedef struct Watched {
+  const char *split, *what;
+  Span span;
+} Watched;
+
 typedef struct Setup Setup; /* the train section, see lower_train.c */
 
 struct Lower {
@@ -290,12 +302,21 @@ struct Lower {
   bool stage_list;     /* note stages for `netc summary` */
   int n_states, cap_states;
   OwnParam **state;    /* layer states met in this function */
-  int n_reached, cap_reached;
-  ParamInfo **reached; /* the parameters that the loss reaches */
+  int n_reached;       /* the parameters that the loss reaches */
+  ParamInfo **reached;
   bool reached_known;
   bool loss_failed;    /* what the loss would have made is not missed */
   int n_prox, cap_prox;
   Prox *prox;
+  bool in_loss;          /* the train section's loss is being lowered */
+  const Value *pair[2];  /* the first two arguments of its loss, or NULL */
+
+  int64_t accumulate;    /* batches an update */
+  bool averaging;        /* the parameters are averages of those trained */
+  bool classified;       /* evaluation gives the largest logit's class */
+  int cap_metrics, n_watched, cap_watched;
+  Watched *watched;
+  Span *map_span;        /* of each map in `init` */
 
   bool fields_known;
   int n_fields;
@@ -442,8 +463,8 @@ bool need_axis(PrimCall *c, const Value *v, int rank, int *axis);
 
 /* lower_call.c */
 const Value *eval_call(Scope *s, const Expr *call, const Value *piped);
-/* A call as it is made: where it stands, and where its arguments come from,
- * which for a stage that is called again is another place. */
+/* A call: where it stands, and where its arguments come from, which for a stage
+ * that is called again is another place. */
 typedef struct Call {
   const Def *def;
   const Expr *at;
@@ -451,6 +472,7 @@ typedef struct Call {
   Scope *args_scope;
   const Value *piped;
   Instance *own; /* whose parameters the body takes; NULL: a new one */
+  const Value *second; /* the argument behind `piped`, or NULL */
 } Call;
 const Value *call_def(Scope *s, const Call *c);
 /* A scope for the body, without arguments. */
@@ -502,7 +524,7 @@ Node *param_node(Lower *L, const ParamInfo *p);
 /* A set from a set or a stage; NULL after a mistake. */
 const Value *need_set(const Scope *s, Span at, const Value *v,
                       const char *what);
-/* Ends a function's graph: the new values of layer states that changed. */
+/* Outputs the new values of layer states that changed. */
 void state_outputs(Lower *L);
 /* Marks the parameters that a node is made from (not through stop) and adds
  * them to `list`, in order of declaration. */
@@ -510,14 +532,12 @@ int params_reached(Lower *L, const Node *from, ParamInfo **list);
 
 /* lower_file.c */
 File *file_load(Lower *L, const Ast *ast, bool prelude);
-/* Reads what the files import, and what those import. False if one cannot be
- * read: then names would be missed that are no mistakes. */
+/* Reads what the files import, and what those import. False if one cannot be. */
 bool file_load_imports(Lower *L);
 const Def *find_def(Lower *L, const File *f, DefKind kind, const char *name);
-/* In any space of names, the preferred one first. */
 const Def *find_any_def(Lower *L, const File *f, DefKind prefer,
-                        const char *name);
-const Value *const_value(Scope *s, const File *f, const char *name); /* or NULL */
+                        const char *name); /* of any kind, `prefer` first */
+const Value *const_value(Scope *s, const File *f, const char *name);
 void def_candidates(Lower *L, const File *f, Candidates *c);
 void const_candidates(const File *f, Candidates *c);
 void apply_variants(Lower *L);
@@ -527,7 +547,6 @@ bool is_without(Lower *L, const char *name);
 
 /* lower_check.c */
 void check_unused(Lower *L);
-
 /* lower_data.c */
 void lower_data(Lower *L, const Item *data);
 const Value *field_value(Scope *s, const char *name); /* or NULL */
@@ -535,13 +554,40 @@ const Value *field_value(Scope *s, const char *name); /* or NULL */
 /* lower_train.c */
 void read_train(Lower *L, const Item *train);
 void lower_functions(Lower *L);
+/* One f32 for each sample; NULL after a mistake. */
+Node *each_sample(Scope *s, Span at, const Value *v, const char *what);
+/* lower_metrics.c; note_loss remembers what the trained loss compares. */
+void note_loss(Scope *inner);
+void lower_metrics(Scope *s, const Expr *e);
+/* lower_run.c: the values of these keys, into the Program. */
+void key_stop(Scope *s, const Expr *e);
+void key_keep(Scope *s, const Expr *e);
+void key_init(Scope *s, const Expr *e);
+/* Tells what they name that is not there. */
+void check_named(Lower *L);
+const Value *split_value(Lower *L, const char *name); /* or NULL */
+const Value *split_member(Scope *s, const Expr *e, const Value *split);
+const Value *prim_plateaus(PrimCall *c);
 /* lower_update.c */
 const Value *optimizer_state(Scope *s, Slot *slot, const char *name);
-/* Looks for mistakes in the optimiser where the loss has one. */
-void check_optimizer(Scope *s, const Expr *optimizer);
+/* Mistakes in the call behind `optimizer` or `average` where the loss has one. */
+void check_optimizer(Scope *s, const Expr *call, const char *key);
+typedef struct Updating { /* the values of these keys, or NULL */
+  const Expr *optimizer, *clip, *freeze, *average;
+} Updating;
 /* Returns the learning rate, or NULL after a mistake. */
-Node *lower_updates(Scope *s, const Expr *optimizer, Node *objective,
-                    const Expr *clip, const Expr *freeze);
+Node *lower_updates(Scope *s, const Updating *keys, Node *objective);
+/* lower_average.c */
+/* `step` and `progress` count updates, of which each takes several batches. */
+Node *update_scalar(Lower *L, const char *name);
+/* The gradient of an update: the mean over its batches so far. */
+Node *accumulated(Lower *L, const ParamInfo *p, Node *g);
+/* `next` in the last batch of an update, and `before` in the others. */
+Node *when_updating(Lower *L, Node *next, Node *before);
+/* The weights that are trained, a state, where the parameter is an average. */
+void add_trained(Lower *L, const ParamInfo *p, Node *initial);
+Node *trained_node(Lower *L, const ParamInfo *p);
+void update_trained(Lower *L, const ParamInfo *p, Node *next);
 /* lower_prox.c */
 Prox *add_prox(Scope *s, const Expr *e);
 /* The new value of a parameter after the rules that apply to it. */

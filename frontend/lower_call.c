@@ -78,6 +78,8 @@ static bool take_args(const Call *c, int first, const Value **given) {
   int at = first;
   if (c->piped && at < d->n_params)
     given[at++] = c->piped;
+  if (c->second && at < d->n_params)
+    given[at++] = c->second;
   for (int i = 0; i < e->call.n_args; i++) {
     const Arg *arg = &e->call.args[i];
     int k = arg->name.s ? param_index(d, arg->name.s, first) : at++;
@@ -186,6 +188,8 @@ const Value *call_def(Scope *s, const Call *c) {
   Scope *inner = scope_for_call(s, c);
   if (!bind_args(inner, c, 0))
     return &poison;
+  if (c->def->ast->kind == DEF_LOSS)
+    note_loss(inner);
   scope_declare(inner);
   const Value *v = scope_value(inner);
   if (L->training)
@@ -201,7 +205,7 @@ const Value *call_def(Scope *s, const Call *c) {
 static const Value *call_penalty(Scope *s, const Def *def, const Expr *call,
                                  const Value *piped) {
   Lower *L = s->L;
-  Call c = {def, call, call, s, piped, NULL};
+  Call c = {def, call, call, s, piped, NULL, NULL};
   const Value *set = piped;
   Expr *rest = arena_alloc(L->a, sizeof *rest);
   *rest = *call;
@@ -244,7 +248,7 @@ static const Value *call_found(Scope *s, const Def *def, const Expr *call,
   case DEF_LOSS:
   case DEF_INIT:
   case DEF_SCHEDULE:
-    return call_def(s, &(Call){def, call, call, s, piped, NULL});
+    return call_def(s, &(Call){def, call, call, s, piped, NULL, NULL});
   case DEF_OPTIMIZER:
   case DEF_COUNT:
     break;

@@ -153,6 +153,7 @@ static const Prim prims[] = {
     {"expect", "condition x wanted", prim_expect, OP_COUNT},
     {"error", "text", prim_error, OP_COUNT},
     {"is_known", "x", prim_known, OP_COUNT},
+    {"plateaus", "on patience delta?", prim_plateaus, OP_COUNT},
 };
 /* *INDENT-ON* */
 enum { N_PRIMS = sizeof prims / sizeof *prims };

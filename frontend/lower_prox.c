@@ -79,7 +79,7 @@ static const Value *apply(Scope *s, const Prox *p, const Value *w,
   *rest = *p->call;
   rest->call.args++;
   rest->call.n_args--;
-  Call c = {p->def, p->call, rest, s, w, L->root};
+  Call c = {p->def, p->call, rest, s, w, L->root, NULL};
   Scope *inner = scope_for_call(s, &c);
   inner->stage = p->def->ast->name.s;
   inner->loc = loc_of_span(L->a, p->call->span, inner->stage);

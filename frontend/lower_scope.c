@@ -207,10 +207,11 @@ static const Value *known_word(Scope *s, Span at, const char *name) {
              "an initial value may depend on sizes and constants alone");
         return &poison;
       }
-      return value_from(L, value_node(L, scalar_leaf(L, name), false),
+      return value_from(L, value_node(L, update_scalar(L, name), false),
                         own_span(s, at), NULL);
     }
-  return NULL;
+  bool watches = s->is_train || (s->def && s->def->ast->kind == DEF_SCHEDULE);
+  return watches ? split_value(L, name) : NULL;
 }
 
 void scope_candidates(const Scope *s, Candidates *c) {

@@ -125,6 +125,8 @@ static ParamInfo *find_or_add(Scope *s, const Stmt *stmt, VarKind kind,
     graph_output(L->init, kind == VAR_LAYER_STATE ? OUT_UPDATE_STATE
                                                   : OUT_UPDATE_PARAM,
                  name, n);
+  if (n && L->averaging && kind != VAR_LAYER_STATE)
+    add_trained(L, info, n);
   return info;
 }
 
@@ -157,6 +159,8 @@ static OwnParam *declare(Scope *s, const Stmt *stmt, int at, VarKind kind) {
 }
 
 Node *param_node(Lower *L, const ParamInfo *p) {
+  if (L->averaging && L->training)
+    return trained_node(L, p);
   return graph_leaf(L->g, OP_PARAM, p->name, p->type, false);
 }
 
@@ -330,6 +334,8 @@ const Value *eval_member(Scope *s, const Expr *e) {
   const Value *of = eval(s, e->member.of);
   if (of->kind == V_POISON)
     return of;
+  if (of->kind == V_SPLIT)
+    return split_member(s, e, of);
   if (of->kind != V_STAGE) {
     fail(s, "E0205", e->member.name.span, "%s has no part %s",
          value_text(L, of), e->member.name.s);

@@ -68,7 +68,7 @@ const Value *call_layer(Scope *s, const Def *def, const Expr *call,
     return &poison;
   i->def = def;
   i->piped = piped != NULL;
-  const Value *v = call_def(s, &(Call){def, call, call, s, piped, i});
+  const Value *v = call_def(s, &(Call){def, call, call, s, piped, i, NULL});
   if (L->stage_list && s->def && s->def->ast->kind == DEF_NET)
     note_stage(L, i, def->ast->name.s, v);
   return v;
@@ -78,7 +78,7 @@ static const Value *call_net(Scope *s, Instance *i, const Expr *call,
                              const Value *piped) {
   Lower *L = s->L;
   L->net_depth++;
-  const Value *v = call_def(s, &(Call){i->def, call, call, s, piped, i});
+  const Value *v = call_def(s, &(Call){i->def, call, call, s, piped, i, NULL});
   L->net_depth--;
   if (L->net_depth == 0 && !L->output)
     L->output = v;
@@ -119,7 +119,7 @@ static const Value *call_again(Scope *s, Instance *i, const Expr *call,
   }
   struct Place saved = i->outer->now;
   i->outer->now = i->place;
-  Call c = {i->def, call, args, i->outer, input, i};
+  Call c = {i->def, call, args, i->outer, input, i, NULL};
   const Value *v = call_def(s, &c);
   i->outer->now = saved;
   return v;

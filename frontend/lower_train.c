@@ -12,20 +12,18 @@
 typedef enum Key {
   KEY_LOSS, KEY_PENALTY, KEY_OPTIMIZER, KEY_BATCH, KEY_EPOCHS, KEY_SHUFFLE,
   KEY_STOP, KEY_KEEP, KEY_INIT, KEY_FREEZE, KEY_CLIP, KEY_SEED, KEY_METRICS,
-  KEY_COUNT
+  KEY_ACCUMULATE, KEY_AVERAGE, KEY_COUNT
 } Key;
 
-static const struct {
-  const char *name;
-  bool later; /* known to the language, not supported yet */
-} keys[KEY_COUNT] = {
-    [KEY_LOSS] = {"loss", false},       [KEY_PENALTY] = {"penalty", false},
-    [KEY_OPTIMIZER] = {"optimizer", false},
-    [KEY_BATCH] = {"batch", false},     [KEY_EPOCHS] = {"epochs", false},
-    [KEY_SHUFFLE] = {"shuffle", false}, [KEY_STOP] = {"stop", true},
-    [KEY_KEEP] = {"keep", true},        [KEY_INIT] = {"init", false},
-    [KEY_FREEZE] = {"freeze", false},   [KEY_CLIP] = {"clip", false},
-    [KEY_SEED] = {"seed", false},       [KEY_METRICS] = {"metrics", true}};
+static const char *const key_name[KEY_COUNT] = {
+    [KEY_LOSS] = "loss",       [KEY_PENALTY] = "penalty",
+    [KEY_OPTIMIZER] = "optimizer",
+    [KEY_BATCH] = "batch",     [KEY_EPOCHS] = "epochs",
+    [KEY_SHUFFLE] = "shuffle", [KEY_STOP] = "stop",
+    [KEY_KEEP] = "keep",       [KEY_INIT] = "init",
+    [KEY_FREEZE] = "freeze",   [KEY_CLIP] = "clip",
+    [KEY_SEED] = "seed",       [KEY_METRICS] = "metrics",
+    [KEY_ACCUMULATE] = "accumulate", [KEY_AVERAGE] = "average"};
 
 struct Setup {
   Span span;
@@ -35,7 +33,7 @@ struct Setup {
 
 static int key_index(const char *name) {
   for (int k = 0; k < KEY_COUNT; k++)
-    if (!strcmp(keys[k].name, name))
+    if (!strcmp(key_name[k], name))
       return k;
   return -1;
 }
@@ -56,7 +54,7 @@ static void take_key(Lower *L, Setup *t, const Entry *e) {
   if (k < 0) {
     Candidates near = {.arena = L->a};
     for (int i = 0; i < KEY_COUNT; i++)
-      candidates_add(&near, keys[i].name);
+      candidates_add(&near, key_name[i]);
     Diag *diag = diag_error(L->d, "E0403", e->name.span,
                             "train has no key %s", e->name.s);
     help_nearest(diag, e->name.s, &near);
@@ -64,9 +62,6 @@ static void take_key(Lower *L, Setup *t, const Entry *e) {
     diag_error(L->d, "E0404", e->name.span, "%s stands twice", e->name.s);
   } else if (!is_without(L, e->name.s)) {
     t->entry[k] = e;
-    if (keys[k].later)
-      diag_error(L->d, "E0601", e->name.span, "`%s` is not supported yet",
-                 e->name.s);
   }
 }
 
@@ -77,14 +72,16 @@ static void read_numbers(Lower *L, Setup *t) {
   p->batch = 32;
   p->epochs = 1;
   p->shuffle = true;
+  L->accumulate = 1;
   const struct { Key key; int64_t low, high, *out; } whole[] = {
       {KEY_BATCH, 1, 1 << 20, &p->batch},
       {KEY_EPOCHS, 0, 1 << 30, &p->epochs},
+      {KEY_ACCUMULATE, 1, 1 << 20, &L->accumulate},
       {KEY_SEED, 0, (int64_t)1 << 53, &seed}};
   for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {
     const Expr *e = key_expr(t, whole[i].key);
     if (e)
-      need_whole(s, e->span, eval(s, e), keys[whole[i].key].name, whole[i].low,
+      need_whole(s, e->span, eval(s, e), key_name[whole[i].key], whole[i].low,
                  whole[i].high, whole[i].out);
   }
   if (L->options->batch > 0)
@@ -93,12 +90,15 @@ static void read_numbers(Lower *L, Setup *t) {
   const Expr *e = key_expr(t, KEY_SHUFFLE);
   if (e)
     need_flag(s, e->span, eval(s, e), "shuffle", &p->shuffle);
-  e = key_expr(t, KEY_INIT);
-  const Value *v = e ? eval(s, e) : NULL;
-  if (v && v->kind == V_STRING)
-    p->init.file = v->string;
-  else if (v && v->kind != V_POISON)
-    fail(s, "E0406", e->span, "init wants a file's name in quotes");
+}
+
+/* What the run does: see lower_run.c. */
+static void read_run(const Setup *t) {
+  static const struct { Key key; void (*read)(Scope *, const Expr *); } run[] = {
+      {KEY_STOP, key_stop}, {KEY_KEEP, key_keep}, {KEY_INIT, key_init}};
+  for (size_t i = 0; i < sizeof run / sizeof *run; i++)
+    if (t->entry[run[i].key])
+      run[i].read(t->scope, key_expr(t, run[i].key));
 }
 
 void read_train(Lower *L, const Item *item) {
@@ -109,12 +109,14 @@ void read_train(Lower *L, const Item *item) {
   for (int i = 0; i < item->train.n_entries; i++)
     take_key(L, t, item->train.entries[i]);
   read_numbers(L, t);
+  read_run(t);
+  L->averaging = t->entry[KEY_AVERAGE] != NULL;
   static const Key wanted[] = {KEY_LOSS, KEY_OPTIMIZER};
   for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
     if (!t->entry[wanted[i]])
       diag_error(L->d, "E0405", (Span){item->span.source, item->span.begin,
                                        item->span.begin + 5},
-                 "train has no %s", keys[wanted[i]].name);
+                 "train has no %s", key_name[wanted[i]]);
 }
 
 /* -- a function */
@@ -126,6 +128,7 @@ static Scope *begin(Lower *L, const char *name, bool training, int64_t batch) {
   L->calls = 0;
   L->output = NULL;
   L->n_states = 0;
+  L->pair[0] = L->pair[1] = NULL;
   L->reached_known = false;
   names_init(&L->nets, L->a);
   L->root = instance_new(L, "", NULL, 0x726f6f74);
@@ -145,8 +148,7 @@ typedef struct Loss {
   Node *value, *weight; /* f32[B]; weight NULL: 1 */
 } Loss;
 
-/* One f32 for each sample; NULL after a mistake. */
-static Node *each_sample(Scope *s, Span at, const Value *v, const char *what) {
+Node *each_sample(Scope *s, Span at, const Value *v, const char *what) {
   Lower *L = s->L;
   if (v->kind == V_POISON)
     return NULL;
@@ -170,7 +172,9 @@ static bool lower_loss(Scope *s, Loss *out) {
   Lower *L = s->L;
   const Expr *e = key_expr(L->setup, KEY_LOSS);
   s->prefer = DEF_LOSS;
+  L->in_loss = true;
   const Value *v = eval(s, e);
+  L->in_loss = false;
   *out = (Loss){NULL, NULL};
   set_loc(s, e->span);
   if (v->kind != V_WEIGHTED)
@@ -212,6 +216,7 @@ static void predicted(Lower *L) {
       sample_rank(v) != 1 || sample_dims(v)[0] != label->classes)
     return;
   static const int last[1] = {1};
+  L->classified = true;
   L->g->loc = v->node->n_locs ? v->node->locs[0] : (Loc){0};
   graph_output(L->g, OUT_RESULT, "predicted",
                graph_reduce(L->g, OP_ARGMAX, v->node, 1, last));
@@ -326,15 +331,21 @@ static bool lower_train(Lower *L) {
     objective = add_terms(s, penalty, objective);
   }
   if (L->d->errors) {
-    check_optimizer(s, key_expr(t, KEY_OPTIMIZER));
+    static const Key calls[] = {KEY_OPTIMIZER, KEY_AVERAGE};
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+      if (t->entry[calls[i]])
+        check_optimizer(s, key_expr(t, calls[i]), key_name[calls[i]]);
     return false;
   }
   Node *total = objective;
   for (int i = 0; i < L->n_prox; i++)
     total = graph_binary(L->g, OP_ADD, total, L->prox[i].value);
   graph_output(L->g, OUT_RESULT, "total", total);
-  Node *lr = lower_updates(s, key_expr(t, KEY_OPTIMIZER), objective,
-                           key_expr(t, KEY_CLIP), key_expr(t, KEY_FREEZE));
+  const Updating keys = {.optimizer = key_expr(t, KEY_OPTIMIZER),
+                         .clip = key_expr(t, KEY_CLIP),
+                         .freeze = key_expr(t, KEY_FREEZE),
+                         .average = key_expr(t, KEY_AVERAGE)};
+  Node *lr = lower_updates(s, &keys, objective);
   if (!lr)
     return false;
   graph_output(L->g, OUT_RESULT, "lr", lr);
@@ -358,6 +369,8 @@ static bool lower_evaluate(Lower *L) {
   graph_output(L->g, OUT_RESULT, "loss", mask_rows(L, value, 0));
   graph_output(L->g, OUT_RESULT, "weight", mask_rows(L, weight, 0));
   predicted(L);
+  if (L->setup->entry[KEY_METRICS])
+    lower_metrics(s, key_expr(L->setup, KEY_METRICS));
   end(L);
   return true;
 }
@@ -391,8 +404,9 @@ void lower_functions(Lower *L) {
   if (!t->entry[KEY_LOSS] || !t->entry[KEY_OPTIMIZER])
     return;
   if (!lower_train(L) || L->d->errors || !lower_evaluate(L) ||
-      !lower_predict(L))
+      L->d->errors || !lower_predict(L))
     return;
+  check_named(L);
   const DataField *label = label_field(L);
   L->program->label = label ? label->name : NULL;
 }

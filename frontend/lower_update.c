@@ -1,8 +1,10 @@
 /* Gradients and what is done with them: clipping by the global norm, then the
- * optimiser's body once for each parameter, then the rules of proximal penalties.
- * An optimiser is a definition whose first two parameters are the weight and its
- * gradient; it sets the weight with `<-`. A state has the weight's shape, or is
- * one number (`state t: [] = 0`), which all weights share. */
+ * optimiser's body once for each parameter, then the rules of proximal penalties,
+ * then the average of the weights. An optimiser is a definition whose first two
+ * parameters are the weight and its gradient; it sets the weight with `<-`. A
+ * state has the weight's shape, or is one number (`state t: [] = 0`), which all
+ * weights share. An average is written as an optimiser too: its first two are
+ * the average and the new weight. */
 #include "frontend/lower.h"
 
 #include <string.h>
@@ -11,15 +13,16 @@ typedef struct Updates {
   Scope *s; /* the train section */
   const Def *def;
   const Expr *call;
-  const Value *lr;
+  const char *owner; /* optimizer or average: before the names of states */
+  const Value *lr;   /* of the optimiser */
   Names shared; /* the new value of states that are one number, of Node */
 } Updates;
 
 /* -- states */
 
 static const char *state_name(Scope *s, const char *name, bool shared) {
-  return shared ? arena_printf(s->L->a, "optimizer.%s", name)
-                : arena_printf(s->L->a, "optimizer.%s.%s", name,
+  return shared ? arena_printf(s->L->a, "%s.%s", s->owner, name)
+                : arena_printf(s->L->a, "%s.%s.%s", s->owner, name,
                                s->updating->name);
 }
 
@@ -76,9 +79,10 @@ static void write_state(Updates *u, Scope *s, Update *update) {
   if (!n)
     return;
   Node *before = is_shared(slot) ? names_add(&u->shared, name, n) : NULL;
+  const char *full = state_name(s, name, is_shared(slot));
+  Node *old = graph_leaf(L->g, OP_STATE, full, type, false);
   if (!before)
-    graph_output(L->g, OUT_UPDATE_STATE, state_name(s, name, is_shared(slot)),
-                 n);
+    graph_output(L->g, OUT_UPDATE_STATE, full, when_updating(L, n, old));
   else if (before != n)
     fail(s, "E0414", update->stmt->span, "%s is one number for all parameters, "
          "but its new value depends on the parameter", name);
@@ -100,16 +104,18 @@ static void write_states(Updates *u, Scope *s) {
   }
 }
 
-static Scope *optimizer_scope(Updates *u, ParamInfo *p, Node *g) {
+/* `w` and `g`: what the body's first two parameters are. */
+static Scope *rule_scope(Updates *u, const ParamInfo *p, Node *w, Node *g) {
   Lower *L = u->s->L;
   const Definition *d = u->def->ast;
-  Call c = {u->def, u->call, u->call, u->s, NULL, L->root};
+  Call c = {u->def, u->call, u->call, u->s, NULL, L->root, NULL};
   Scope *s = scope_for_call(u->s, &c);
   s->stage = d->name.s;
   s->loc = loc_of_span(L->a, u->call->span, s->stage);
   s->updating = p;
+  s->owner = u->owner;
   s->updates_apply = true;
-  scope_bind(s, d->params[0].name, value_node(L, param_node(L, p), false));
+  scope_bind(s, d->params[0].name, value_node(L, w, false));
   scope_bind(s, d->params[1].name, value_node(L, g, false));
   if (!bind_args(s, &c, 2))
     return NULL;
@@ -123,30 +129,50 @@ static const Value *learning_rate(Scope *s) {
   return slot ? force_slot(s, slot, "lr", slot->span) : value_number(s->L, 0);
 }
 
-static bool update_param(Updates *u, ParamInfo *p, Node *g) {
-  Lower *L = u->s->L;
-  Scope *s = optimizer_scope(u, p, g);
+/* Evaluates the body for one parameter, in the scope that comes back; returns
+ * the new value of its first parameter, NULL after a mistake. `prox`: the rules
+ * of proximal penalties are part of it. */
+static Node *run_rule(Updates *u, const ParamInfo *p, Node *w, Node *g,
+                      bool prox, Scope **scope) {
+  Scope *s = *scope = rule_scope(u, p, w, g);
   if (!s)
-    return false;
-  Slot *w = scope_slot(s, u->def->ast->params[0].name.s);
-  Update *last = (Update *)last_update(s, w);
+    return NULL;
+  Slot *slot = scope_slot(s, u->def->ast->params[0].name.s);
+  Update *last = (Update *)last_update(s, slot);
   if (!last) {
     fail(u->s, "E0414", u->def->ast->name.span,
          "%s never updates its parameter: it lacks a line %s <- ..",
          u->def->ast->name.s, u->def->ast->params[0].name.s);
-    return false;
+    return NULL;
   }
   if (!u->lr)
     u->lr = learning_rate(s);
   const Value *v = force_update(s, last);
   if (v->kind == V_POISON || u->lr->kind == V_POISON)
-    return false;
-  v = apply_prox(u->s, p, v, u->lr);
+    return NULL;
+  if (prox)
+    v = apply_prox(u->s, p, v, u->lr);
   set_loc(s, last->stmt->span);
-  Node *n = fit_node(s, last->stmt->span, v, &p->type, "the new parameter");
+  return fit_node(s, last->stmt->span, v, &p->type, "the new parameter");
+}
+
+/* `average`: NULL, or the rule that makes what the parameter holds. */
+static bool update_param(Updates *u, Updates *average, const ParamInfo *p,
+                         Node *g) {
+  Lower *L = u->s->L;
+  Scope *s, *second;
+  Node *before = param_node(L, p);
+  Node *n = run_rule(u, p, before, g, true, &s);
   if (!n)
     return false;
-  graph_output(L->g, OUT_UPDATE_PARAM, p->name, n);
+  if (average) {
+    update_trained(L, p, when_updating(L, n, before));
+    before = graph_leaf(L->g, OP_PARAM, p->name, p->type, false);
+    if (!(n = run_rule(average, p, before, n, false, &second)))
+      return false;
+    write_states(average, second);
+  }
+  graph_output(L->g, OUT_UPDATE_PARAM, p->name, when_updating(L, n, before));
   write_states(u, s);
   return true;
 }
@@ -189,16 +215,20 @@ static bool clip_gradients(Scope *s, const Expr *clip, int n, Node **g) {
 
 /* -- all of them */
 
-static const Def *find_optimizer(Scope *s, const Expr *e) {
+/* `key`: the call is the value of `optimizer` or of `average`. */
+static const Def *find_optimizer(Scope *s, const Expr *e, const char *key) {
   Lower *L = s->L;
+  bool average = !strcmp(key, "average");
   bool call = e->kind == EXPR_CALL && e->call.callee->kind == EXPR_NAME;
   const char *name = call                   ? e->call.callee->name
                      : e->kind == EXPR_NAME ? e->name
                                             : NULL;
   const Def *def = name ? find_def(L, s->file, DEF_OPTIMIZER, name) : NULL;
   if (!call || !name) {
-    Diag *diag = fail(s, "E0406", e->span, "optimizer wants a call");
-    if (diag)
+    Diag *diag = fail(s, "E0406", e->span, "%s wants a call", key);
+    if (diag && average)
+      diag_help(diag, "write %s(0.999)", def ? name : "ema");
+    else if (diag)
       diag_help(diag, "write %s(lr = 0.01)", def ? name : "sgd");
     return NULL;
   }
@@ -206,7 +236,7 @@ static const Def *find_optimizer(Scope *s, const Expr *e) {
     Candidates near = {.arena = L->a};
     candidates_add_names(&near, &L->prelude->defs[DEF_OPTIMIZER]);
     candidates_add_names(&near, &s->file->defs[DEF_OPTIMIZER]);
-    Diag *diag = fail(s, "E0203", e->call.callee->span, "unknown optimizer %s",
+    Diag *diag = fail(s, "E0203", e->call.callee->span, "unknown %s %s", key,
                       name);
     help_nearest(diag, name, &near);
   } else if (def->ast->n_params < 2) {
@@ -224,49 +254,75 @@ static bool is_frozen(const Value *frozen, const ParamInfo *p) {
   return false;
 }
 
-void check_optimizer(Scope *s, const Expr *optimizer) {
-  const Def *def = find_optimizer(s, optimizer);
+void check_optimizer(Scope *s, const Expr *call, const char *key) {
+  const Def *def = find_optimizer(s, call, key);
   if (!def)
     return;
-  Call c = {def, optimizer, optimizer, s, NULL, s->L->root};
+  Call c = {def, call, call, s, NULL, s->L->root, NULL};
   s->prefer = DEF_SCHEDULE;
   bind_args(scope_for_call(s, &c), &c, 2);
 }
 
-Node *lower_updates(Scope *s, const Expr *optimizer, Node *objective,
-                    const Expr *clip, const Expr *freeze) {
+/* The parameters that the objective reaches and that are not frozen; -1 after a
+ * mistake. A frozen one keeps its value, and what is trained of it. */
+static int find_updated(Scope *s, const Updating *keys, Node *objective,
+                        ParamInfo **param) {
   Lower *L = s->L;
-  Updates u = {.s = s, .call = optimizer};
-  size_t size = (size_t)L->n_params + 1;
-  ParamInfo **param = arena_alloc(L->a, size * sizeof *param);
-  Node **g = arena_alloc(L->a, size * sizeof *g);
   const Value *frozen = NULL;
-  if (freeze && !(frozen = need_set(s, freeze->span, eval(s, freeze), "what "
-                                    "freeze names")))
-    return NULL;
-  if (!(u.def = find_optimizer(s, optimizer)))
-    return NULL;
-  names_init(&u.shared, L->a);
+  if (keys->freeze &&
+      !(frozen = need_set(s, keys->freeze->span, eval(s, keys->freeze),
+                          "what freeze names")))
+    return -1;
   int all = params_reached(L, objective, param), n = 0;
   for (int i = 0; i < all; i++)
     if (!is_frozen(frozen, param[i]))
       param[n++] = param[i];
-  if (n == 0) {
-    fail(s, "E0414", optimizer->span, "there is no parameter to train: the "
-         "loss reaches none");
-    return NULL;
+  if (n)
+    return n;
+  fail(s, "E0414", keys->optimizer->span, "there is no parameter to train: the "
+       "loss reaches none");
+  return -1;
+}
+
+/* Averaged parameters that no update reaches: what is trained of them is what
+ * it was, also where they were read from a file. */
+static void keep_trained(Lower *L, int n, ParamInfo *const *updated) {
+  for (int k = 0; L->averaging && k < L->n_params; k++) {
+    bool left = L->param[k]->kind != VAR_LAYER_STATE;
+    for (int i = 0; i < n; i++)
+      left = left && updated[i] != L->param[k];
+    if (left)
+      update_trained(L, L->param[k], param_node(L, L->param[k]));
   }
+}
+
+Node *lower_updates(Scope *s, const Updating *keys, Node *objective) {
+  Lower *L = s->L;
+  const Expr *optimizer = keys->optimizer, *average = keys->average;
+  Updates u = {.s = s, .call = optimizer, .owner = "optimizer"};
+  Updates second = {.s = s, .call = average, .owner = "average"};
+  size_t size = (size_t)L->n_params + 1;
+  ParamInfo **param = arena_alloc(L->a, size * sizeof *param);
+  Node **g = arena_alloc(L->a, size * sizeof *g);
+  names_init(&u.shared, L->a);
+  names_init(&second.shared, L->a);
+  u.def = find_optimizer(s, optimizer, "optimizer");
+  second.def = average ? find_optimizer(s, average, "average") : NULL;
+  if (!u.def || (average && !second.def))
+    return NULL;
+  int n = find_updated(s, keys, objective, param);
   set_loc(s, optimizer->span);
   for (int i = 0; i < n; i++)
-    g[i] = graph_grad(L->g, objective, param_node(L, param[i]));
-  if (clip && !clip_gradients(s, clip, n, g))
+    g[i] = accumulated(L, param[i],
+                       graph_grad(L->g, objective, param_node(L, param[i])));
+  if (n < 0 || (keys->clip && !clip_gradients(s, keys->clip, n, g)))
     return NULL;
   s->prefer = DEF_SCHEDULE;
-  bool good = true;
-  for (int i = 0; i < n && good; i++)
-    good = update_param(&u, param[i], g[i]);
+  for (int i = 0; i < n; i++)
+    if (!update_param(&u, average ? &second : NULL, param[i], g[i]))
+      return NULL;
+  keep_trained(L, n, param);
   Type type = type_scalar(T_F64);
   set_loc(s, optimizer->span);
-  return good ? fit_node(s, optimizer->span, u.lr, &type, "the learning rate")
-              : NULL;
+  return fit_node(s, optimizer->span, u.lr, &type, "the learning rate");
 }

@@ -116,6 +116,10 @@ const char *value_text(Lower *L, const Value *v) {
     return "the axis `batch`";
   case V_WEIGHTED:
     return "a weighted loss";
+  case V_SPLIT:
+    return arena_printf(L->a, "the %s part of the data", v->string);
+  case V_WATCHED:
+    return arena_printf(L->a, "a number to watch, %s", v->string);
   }
   return "nothing";
 }
