@@ -334,6 +334,9 @@ bool npy_read(const char *file, bool pixels, DataColumn *c, void **values,
 bool data_fail(DataError *e, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 bool data_no_memory(DataError *e);
+/* text.c: what errno says of the path, as an error: of a resource that has run
+ * out (memory, a disk), or else of the user. */
+bool net_fail_errno(DataError *e, const char *path, const char *what);
 /* a x b into *product; false if it is over 2^62 or one is negative. */
 bool data_product(int64_t a, int64_t b, int64_t *product);
 /* count x size bytes, zeroed where `zero`; never NULL for a count of 0. */

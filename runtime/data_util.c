@@ -4,7 +4,6 @@
 #include "runtime/data.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,7 +85,7 @@ bool data_folder(DataNames *names, const char *folder, DataError *e) {
   DIR *dir = opendir(folder);
   bool ok = true;
   if (!dir)
-    return data_fail(e, "%s: %s", folder, strerror(errno));
+    return net_fail_errno(e, folder, "");
   for (struct dirent *f; ok && (f = readdir(dir));)
     if (f->d_name[0] != '.')
       ok = data_names_add(names, "", f->d_name, e);
@@ -100,7 +99,7 @@ FILE *data_file(const char *path, int64_t *bytes, DataError *e) {
   struct stat st;
   /* Asked by name before opening: to open a pipe would wait for its writer. */
   if (stat(path, &st) != 0) {
-    data_fail(e, "%s: %s", path, strerror(errno));
+    net_fail_errno(e, path, "");
     return NULL;
   }
   if (!S_ISREG(st.st_mode)) {
@@ -109,7 +108,7 @@ FILE *data_file(const char *path, int64_t *bytes, DataError *e) {
   }
   FILE *f = fopen(path, "rb");
   if (!f) {
-    data_fail(e, "%s: %s", path, strerror(errno));
+    net_fail_errno(e, path, "");
     return NULL;
   }
   *bytes = (int64_t)st.st_size;

@@ -65,7 +65,9 @@ static bool broken(const Idx *x, DataError *e) {
   int number = Z_OK;
   const char *what = gzerror(x->file, &number);
   if (number == Z_ERRNO)
-    what = strerror(errno);
+    return net_fail_errno(e, x->path, "cannot be read: ");
+  if (number == Z_MEM_ERROR)
+    return data_no_memory(e);
   if (number != Z_OK && number != Z_STREAM_END)
     return data_fail(e, "%s: cannot be read: %s", x->path, what);
   return data_fail(e, "%s: cut short", x->path);
@@ -100,9 +102,10 @@ static bool idx_open(Idx *x, const char *folder, const char *name, int axes,
     return false;
   bool packed = getc(f) == 0x1f && getc(f) == 0x8b;
   fclose(f);
+  errno = ENOMEM; /* what it means if the library sets none */
   x->file = gzopen(x->path, "rb");
   if (!x->file)
-    return data_fail(e, "%s: %s", x->path, strerror(errno));
+    return net_fail_errno(e, x->path, "");
   x->most = packed ? bytes * DEFLATE_AT_MOST + SLACK : bytes;
   if (!take(x, b, 4 + 4 * axes, e))
     return false;

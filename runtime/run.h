@@ -38,9 +38,6 @@ const char *net_number(double v, char buffer[NET_NUMBER]);
 const char *net_number_f32(float v, char buffer[NET_NUMBER]);
 /* The one of n names that is nearest to `name`, or NULL if none is near. */
 const char *net_nearest(const char *name, const char *const *names, int64_t n);
-/* What errno says of the path, as an error: of a resource that has run out
- * (memory, a disk), or else of the user. Returns false. */
-bool net_fail_errno(DataError *e, const char *path, const char *what);
 /* Writes s as a JSON string. */
 void net_json_string(FILE *f, const char *s);
 

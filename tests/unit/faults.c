@@ -1,5 +1,6 @@
 /* The calls of faults.h. They go to the system itself, so nothing of the C
- * library's own is lost but cancellation, which nobody here uses. */
+ * library's own is lost but cancellation, which nobody here uses. Memory comes
+ * from the C library's own allocator. */
 #include "tests/unit/faults.h"
 
 #include <errno.h>
@@ -20,10 +21,6 @@ void faults_arm(int at, int error) {
 
 int faults_calls(void) {
   return calls;
-}
-
-int faults_hit(void) {
-  return armed >= 0 && calls > armed;
 }
 
 /* Whether this call is the one; errno says why it fails. */
@@ -66,3 +63,50 @@ int rename(const char *from, const char *to) {
   if (fails() && failure) return -1;
   return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
 }
+
+/* ---- memory ---- */
+
+#if FAULTS_MEMORY
+void *__libc_malloc(size_t bytes);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *memory, size_t bytes);
+
+/* Not of each thread: any of them may be refused. */
+static int memory_armed = -1;
+static _Atomic int allocations;
+
+void faults_arm_memory(int at) {
+  memory_armed = at;
+  allocations = 0;
+}
+
+int faults_allocations(void) {
+  return allocations;
+}
+
+static int refused(void) {
+  if (allocations++ != memory_armed) return 0;
+  errno = ENOMEM;
+  return 1;
+}
+
+void *malloc(size_t bytes) {
+  return refused() ? NULL : __libc_malloc(bytes);
+}
+
+void *calloc(size_t count, size_t size) {
+  return refused() ? NULL : __libc_calloc(count, size);
+}
+
+void *realloc(void *memory, size_t bytes) {
+  return refused() ? NULL : __libc_realloc(memory, bytes);
+}
+#else
+void faults_arm_memory(int at) {
+  (void)at;
+}
+
+int faults_allocations(void) {
+  return 0;
+}
+#endif

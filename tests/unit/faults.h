@@ -9,7 +9,15 @@
  * if that is 0, is a write of half the bytes. at -1: none fails. */
 void faults_arm(int at, int error);
 int faults_calls(void);
-/* Whether the one that was told to fail has come. */
-int faults_hit(void);
+/* The same for memory: malloc, calloc and realloc, also those that libraries
+ * call. They are counted and fail where FAULTS_MEMORY is 1 alone: sanitizers
+ * have allocators of their own. */
+void faults_arm_memory(int at);
+int faults_allocations(void);
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define FAULTS_MEMORY 0
+#else
+#define FAULTS_MEMORY 1
+#endif
 
 #endif

@@ -125,6 +125,8 @@ static void redirect(int fd, const char *path) {
   if (file < 0 || dup2(file, fd) < 0) _exit(99);
 }
 
+void (*line_in_child)(void);
+
 Child line_run_to(const NetProgram *p, const char *line, const char *out) {
   char words[512], *argv[24] = {(char *)(uintptr_t) "line"};
   int argc = 1, status = 0;
@@ -141,6 +143,7 @@ Child line_run_to(const NetProgram *p, const char *line, const char *out) {
   if (!pid) {
     redirect(STDOUT_FILENO, out);
     redirect(STDERR_FILENO, err);
+    if (line_in_child) line_in_child();
     status = net_main(p, argc, argv);
     fflush(NULL);
     _exit(status);

@@ -41,6 +41,7 @@ void child_free(Child *c);
 /* Runs net_main with the words of `line` behind the name; out: NULL, or where
  * standard output goes. */
 Child line_run_to(const NetProgram *p, const char *line, const char *out);
+extern void (*line_in_child)(void); /* called in the child first, if any */
 Child line_run(const NetProgram *p, const char *line);
 /* The same on the data: `options` behind --data and the folder. */
 Child line_run_data(const NetProgram *p, const char *command,

@@ -163,10 +163,48 @@ static void test_killed(void) {
   CU_ASSERT_TRUE(seen > 0);
 }
 
+/* ---- no memory ---- */
+
+/* Each allocation of a run refused once: it is done all the same, or says so
+ * and ends with 3. */
+static int refused_at;
+static void refuse(void) {
+  faults_arm_memory(refused_at);
+}
+
+static void check_memory(const NetProgram *p, const char *options, int at) {
+  refused_at = at;
+  line_in_child = refuse;
+  Child c = line_run_data(p, "", options);
+  line_in_child = NULL;
+  bool told = strstr(c.err, "memory") != NULL;
+  check_that(c.status == 0 || (c.status == NET_RESOURCE && told),
+             "%s: allocation %d: %d, '%s'", options, at, c.status, c.err);
+  child_free(&c);
+}
+
+static void test_memory(void) {
+  char path[PATH_SIZE], log[PATH_SIZE], again[1000], options[700];
+  NetProgram p = line_program;
+  p.keep.on = "train.loss";
+  snprintf(options, sizeof options, "--quiet --threads 1 --checkpoint %s --log "
+           "%s", line_path(path, "memory.st"), line_path(log, "log"));
+  snprintf(again, sizeof again, "%s --resume %s --epochs 3", options, path);
+  int most = 400, step = check_long() ? 1 : 3;
+  for (int at = 0; FAULTS_MEMORY && at < most; at += step)
+    check_memory(&p, options, at);
+  Child c = line_run_data(&p, "", options);
+  CU_ASSERT_EQUAL(c.status, 0);
+  child_free(&c);
+  for (int at = 0; FAULTS_MEMORY && at < most; at += step)
+    check_memory(&p, again, at);
+}
+
 static const CheckTest tests[] = {
     {"each call that writes fails once", test_writing},
     {"in a training", test_training},
     {"killed at random moments", test_killed},
+    {"each allocation fails once", test_memory},
     {NULL, NULL}};
 
 void suite_faults(void);
