@@ -186,9 +186,9 @@ static void rotate(Picture *p, const double *amount, const uint32_t *word) {
   p->values = made;
 }
 
-/* x becomes towards + factor * (x - towards), from 0 to 1. */
+/* From 0 to 1; a factor of 1 keeps x as it is. */
 static float blend(float x, float towards, float factor) {
-  float v = towards + factor * (x - towards);
+  float v = factor * x + (1 - factor) * towards;
   return v < 0 ? 0 : v > 1 ? 1 : v;
 }
 

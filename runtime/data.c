@@ -218,7 +218,7 @@ const DataColumn *data_column(const Dataset *d, const char *name) {
 const int32_t *data_labels(const Dataset *d, DataSplitName split,
                            const char *name) {
   const DataColumn *c = data_column(d, name);
-  if (!c || c->store != STORE_I32)
+  if (!c || c->store != STORE_I32 || c->field.rank != 0)
     return NULL;
   return d->split[split].column[c - d->column];
 }

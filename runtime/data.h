@@ -168,7 +168,8 @@ typedef struct DataStream DataStream;
 DataStream *data_stream_new(const Dataset *d, const NetFunction *f,
                             NetPool *pool, int threads, DataError *e);
 /* From here on the batches are those of these n rows of the training part; what
- * was left of the batches before is dropped. `rows` must stay as it is. */
+ * was left of the batches before is dropped. `rows` must stay as it is until
+ * the last batch is taken or the stream is freed. */
 void data_stream_start(DataStream *s, const int64_t *rows, int64_t n,
                        int64_t epoch);
 /* Fills the inputs in the arena with the next batch; returns how many of its

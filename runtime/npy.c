@@ -1,4 +1,4 @@
-/* The reader npy(x, y[, test_x, test_y]): numpy's arrays, a sample for each
+/* The reader npy(x, y[, test_x, test_y][, test]): numpy's arrays, a sample for each
  * index of the first axis. The format (version 1 and 2):
  *
  *   93 'NUMPY' major minor | length, u16 or u32 | header | elements
@@ -7,7 +7,8 @@
  * The header is a Python literal; this parser knows these three keys, each
  * once, and nothing else. The file must be as long as its shape says before
  * anything is allocated. Elements: f4 f8 u1 i4 i8, little-endian, C order.
- * Without test files the test split is the training data. */
+ * Without test files the last rows may be the test; or else the training data
+ * are. */
 #include "runtime/data.h"
 
 #include <float.h>
@@ -318,11 +319,12 @@ bool npy_read(const char *file, bool pixels, DataColumn *c, void **values,
 
 /* ---- the reader ---- */
 
-enum { X, Y, TEST_X, TEST_Y };
+enum { X, Y, TEST_X, TEST_Y, TEST };
 static const DataParam params[] = {{"x", PARAM_PATH, true, 0, 0, 0},
                                    {"y", PARAM_PATH, true, 0, 0, 0},
                                    {"test_x", PARAM_PATH, false, 0, 0, 0},
                                    {"test_y", PARAM_PATH, false, 0, 0, 0},
+                                   {"test", PARAM_SHARE, false, 1e-9, 1e15, 0},
                                    {.name = NULL}};
 
 static bool same_shape(const NetField *a, const NetField *b) {
@@ -369,6 +371,8 @@ static bool open_arrays(Dataset *d, const DataValue *v, uint64_t seed,
   DataColumn test[2];
   if (v[TEST_X].given != v[TEST_Y].given)
     return data_fail(e, "npy: test_x and test_y go together");
+  if (v[TEST_X].given && v[TEST].given)
+    return data_fail(e, "npy: test = %g, but there is test_x", v[TEST].number);
   d->n_columns = 2;
   if (!read_pair(d, DATA_TRAIN, v[X].string, v[Y].string, d->column, e))
     return false;
@@ -381,7 +385,7 @@ static bool open_arrays(Dataset *d, const DataValue *v, uint64_t seed,
                          v[i].string, v[TEST_X + i].string);
   }
   count_classes(d);
-  return true;
+  return !v[TEST].given || data_split_test(d, v[TEST].number, false, e);
 }
 
 /* Opens the files: their shapes are the fields, and the largest y is known only
