@@ -105,7 +105,7 @@ static const char *apart(Arena *a, const Row *r, int threads) {
     if (i->kop != K_LOAD && i->kop != K_STORE) continue;
     int64_t step = llabs(i->at.coef[k->schedule.vec]);
     if (step > 1)
-      return arena_printf(a, "%s every %lldth number along its vectors",
+      return arena_printf(a, "%s numbers %lld apart along its vectors",
                           i->kop == K_LOAD ? "reads" : "writes",
                           (long long)step);
   }
