@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { EPOCHS = 8, BATCH = 2, STEPS = EPOCHS * ROWS / BATCH };
@@ -384,6 +385,64 @@ static void test_damaged(void) {
   free(bytes);
 }
 
+/* Bytes of the header changed at random: told, or a run that ends. Many runs in
+ * one process, which a crash of one of them would end. */
+static void change(char *bytes, size_t size, uint32_t number) {
+  static const char signs[] = "0123456789.-+eE\"{}[]:,ainf";
+  uint32_t random[4] = {number, 1, 2, 3};
+  for (uint32_t i = 0; i <= number % 3; i++) {
+    random[1] = i;
+    philox(random, 1);
+    bytes[8 + random[0] % size] = random[2] % 3
+        ? signs[random[3] % (sizeof signs - 1)] : (char)random[3];
+  }
+}
+
+static int run_changed(const char *bytes, size_t size, const char *bad,
+                       const char *data) {
+  uint64_t header = 0;
+  char *copy = malloc(size);
+  NetProgram p = program();
+  NetOptions o;
+  net_options_init(&o);
+  o.data = data;
+  o.resume = bad;
+  o.quiet = true;
+  o.epochs = 2;
+  memcpy(&header, bytes, sizeof header);
+  for (uint32_t i = 0; copy && i < (check_long() ? 20000 : 600); i++) {
+    memcpy(copy, bytes, size);
+    change(copy, header, i);
+    if (!check_write(bad, copy, size)) return 98;
+    int status = net_train(&p, &o);
+    if (status != NET_DONE && status != NET_MISTAKE) return status;
+  }
+  free(copy);
+  return copy ? NET_DONE : 97;
+}
+
+static void test_changed(void) {
+  char file[PATH_SIZE], bad[PATH_SIZE], data[PATH_SIZE];
+  size_t size = 0;
+  int status = 0;
+  interrupted_file(file, "mine.st");
+  line_path(bad, "bad.st");
+  snprintf(data, sizeof data, "%s", check_tmp());
+  char *bytes = check_read(file, &size);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(bytes);
+  fflush(NULL);
+  pid_t pid = fork();
+  if (!pid) {
+    if (!freopen("/dev/null", "w", stdout) ||
+        !freopen("/dev/null", "w", stderr))
+      _exit(99);
+    _exit(run_changed(bytes, size, bad, data));
+  }
+  CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+  check_that(WIFEXITED(status) && !WEXITSTATUS(status), "status %x", status);
+  free(bytes);
+}
+
 /* A good checkpoint is not replaced by one with a NaN, in weights or in the
  * optimiser's state. */
 static void train_nan(char *arena, NetPool *pool) {
@@ -419,6 +478,7 @@ static const CheckTest tests[] = {
     {"weights out of a checkpoint", test_init},
     {"checkpoints of others", test_others},
     {"damaged checkpoints", test_damaged},
+    {"checkpoints changed at random", test_changed},
     {"no NaN over a good checkpoint", test_nan},
     {NULL, NULL}};
 

@@ -165,6 +165,47 @@ static void test_interrupt(void) {
   CU_ASSERT_EQUAL(line_saved(path), 0);
 }
 
+/* W begins with 0 1 2 times the seed. The run ends with one zero; with two, one
+ * of them negative, of seed 2. */
+static void train_to_zero(char *arena, NetPool *pool) {
+  Memory *m = (Memory *)(void *)arena;
+  line_train(arena, pool);
+  m->w[0] = 0;
+  if (m->scalars.seed == 2) m->w[1] = -0.0f;
+}
+
+static void test_zeros(void) {
+  NetProgram p = line_program;
+  Child c = line_run_data(&p, "", "--quiet");
+  CU_ASSERT_PTR_NULL(strstr(c.out, "Zero"));
+  child_free(&c);
+  p.train.run = train_to_zero;
+  c = line_run_data(&p, "", "--quiet");
+  CU_ASSERT_PTR_NOT_NULL(strstr(c.out, ")\nZero weights: line.W 1 of 3\n"));
+  child_free(&c);
+  c = line_run_data(&p, "", "--quiet --seed 2");
+  CU_ASSERT_PTR_NOT_NULL(strstr(c.out, "Zero weights: line.W 2 of 3\n"));
+  child_free(&c);
+  c = line_run_data(&p, "", "--quiet --seed 2 --epochs 0");
+  CU_ASSERT_PTR_NULL(strstr(c.out, "Zero"));
+  child_free(&c);
+  p.train.n_results = 1; /* no penalty */
+  c = line_run_data(&p, "", "--quiet");
+  CU_ASSERT_PTR_NULL(strstr(c.out, "Zero"));
+  child_free(&c);
+}
+
+static void test_verbose(void) {
+  Child c = line_run_data(&line_program, "", "--quiet --verbose");
+  double seconds, data, steps, tests;
+  int n = sscanf(c.err, "epoch 1: %lf s, of which %lf %% waiting for data, "
+                 "%lf %% in steps, %lf %% in evaluation\nepoch 2: ", &seconds,
+                 &data, &steps, &tests);
+  check_that(n == 4 && data >= 0 && steps >= 0 && data + steps + tests <= 100.1,
+             "%s", c.err);
+  child_free(&c);
+}
+
 static void test_wrong_use(void) {
   line_fails(line_run(&line_program, "--epochs"), 2, "--epochs needs N");
   line_fails(line_run(&line_program, "--epoch 3"), 2, "did you mean --epochs?");
@@ -224,6 +265,8 @@ static const CheckTest tests[] = {
     {"predictions", test_predict},
     {"a loss or weight that is not finite", test_nan},
     {"Ctrl-C once and twice", test_interrupt},
+    {"weights that are zero", test_zeros},
+    {"where the time went", test_verbose},
     {"wrong use of the command line", test_wrong_use},
     {"what does not fit the program", test_misfits},
     {"a full disk", test_full_disk},
