@@ -180,26 +180,35 @@ static void print_right(const char *s, int width) {
   printf("%*s%s", width - width_of(s), "", s);
 }
 
+static int wider(int a, int b) {
+  return a > b ? a : b;
+}
+
+/* What column k needs: its class's name or the largest count. */
+static int column_width(const Dataset *d, int64_t k, int64_t most) {
+  char name[NET_NUMBER];
+  return wider(width_of(data_class_name(d, k, name)),
+               snprintf(NULL, 0, "%lld", (long long)most)) + 2;
+}
+
 static void print_confusion(const NetTally *t, const Dataset *d) {
   char name[NET_NUMBER];
   int width = 0;
-  for (int64_t i = 0; i < t->side; i++) {
-    int w = width_of(data_class_name(d, i, name));
-    if (w > width) width = w;
-  }
-  for (int64_t i = 0; i < t->side * t->side; i++) {
-    int w = snprintf(name, sizeof name, "%lld", (long long)t->confusion[i]);
-    if (w > width) width = w;
-  }
+  int64_t most = 0;
+  for (int64_t i = 0; i < t->side * t->side; i++)
+    if (t->confusion[i] > most) most = t->confusion[i];
+  for (int64_t i = 0; i < t->side; i++)
+    width = wider(width, width_of(data_class_name(d, i, name)));
   printf("Test confusion, a row for each label, a column for each prediction:"
          "\n%*s", width, "");
   for (int64_t k = 0; k < t->side; k++)
-    print_right(data_class_name(d, k, name), width + 2);
+    print_right(data_class_name(d, k, name), column_width(d, k, most));
   putchar('\n');
   for (int64_t i = 0; i < t->side; i++) {
     print_right(data_class_name(d, i, name), width);
     for (int64_t k = 0; k < t->side; k++)
-      printf("%*lld", width + 2, (long long)t->confusion[i * t->side + k]);
+      printf("%*lld", column_width(d, k, most),
+             (long long)t->confusion[i * t->side + k]);
     putchar('\n');
   }
 }
