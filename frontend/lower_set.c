@@ -329,6 +329,37 @@ static const Value *unknown_member(Scope *s, const Expr *e,
   return &poison;
 }
 
+/* A stage has parts once it is called. The line that calls it may not have been
+ * asked for yet: it is now. */
+static void reach_stage(Scope *s, const Instance *i) {
+  const Span at = i->call ? i->call->span
+                  : i->origin ? i->origin->chain->span
+                              : (Span){0};
+  for (int k = 0; i->outer == s && k < s->slots.capacity; k++) {
+    Slot *slot = s->slots.entry[k].value;
+    if (slot && slot->kind == SLOT_LAZY && slot->state == 0 &&
+        slot->expr->span.source == at.source &&
+        slot->expr->span.begin <= at.begin && at.end <= slot->expr->span.end)
+      force_slot(s, slot, s->slots.entry[k].key, at);
+  }
+}
+
+static const Value *part_of(Scope *s, const Expr *e, const Instance *i) {
+  Lower *L = s->L;
+  const char *name = e->member.name.s;
+  Instance *child = find_child(i, name);
+  if (child) {
+    Value *v = arena_alloc(L->a, sizeof *v);
+    *v = (Value){.kind = V_STAGE, .stage = child};
+    return v;
+  }
+  for (int k = 0; k < i->n_params; k++)
+    if (!strcmp(i->param[k]->stmt->name.s, name) &&
+        i->param[k]->info->kind != VAR_LAYER_STATE)
+      return value_set(L, 1, &i->param[k]->info);
+  return NULL;
+}
+
 const Value *eval_member(Scope *s, const Expr *e) {
   Lower *L = s->L;
   const Value *of = eval(s, e->member.of);
@@ -342,17 +373,12 @@ const Value *eval_member(Scope *s, const Expr *e) {
     return &poison;
   }
   const Instance *i = of->stage;
-  Instance *child = find_child(i, e->member.name.s);
-  if (child) {
-    Value *v = arena_alloc(L->a, sizeof *v);
-    *v = (Value){.kind = V_STAGE, .stage = child};
-    return v;
+  const Value *part = part_of(s, e, i);
+  if (!part) {
+    reach_stage(s, i);
+    part = part_of(s, e, i);
   }
-  for (int k = 0; k < i->n_params; k++)
-    if (!strcmp(i->param[k]->stmt->name.s, e->member.name.s) &&
-        i->param[k]->info->kind != VAR_LAYER_STATE)
-      return value_set(L, 1, &i->param[k]->info);
-  return L->loss_failed ? &poison : unknown_member(s, e, i);
+  return part ? part : L->loss_failed ? &poison : unknown_member(s, e, i);
 }
 
 /* -- what the loss reaches */

@@ -254,4 +254,5 @@ def main():
                (np.abs(r32 - r64) / r64).max(), far))
 
 
-main()
+if __name__ == "__main__":
+    main()
