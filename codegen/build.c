@@ -34,6 +34,16 @@ LLVMValueRef build_i64(const Build *b, int64_t v) {
   return LLVMConstInt(LLVMInt64TypeInContext(b->context), (uint64_t)v, true);
 }
 
+LLVMValueRef build_times(const Build *b, LLVMValueRef x, int64_t factor) {
+  return factor == 1 ? x : LLVMBuildMul(b->b, x, build_i64(b, factor), "");
+}
+
+LLVMValueRef build_moved(const Build *b, LLVMValueRef p, int64_t bytes) {
+  LLVMValueRef by = build_i64(b, bytes);
+  if (bytes == 0) return p;
+  return LLVMBuildGEP2(b->b, LLVMInt8TypeInContext(b->context), p, &by, 1, "");
+}
+
 static LLVMValueRef splat_const(LLVMValueRef v, unsigned lanes) {
   LLVMValueRef all[64];
   if (lanes > 64) defect("vector of %u lanes", lanes);

@@ -47,6 +47,7 @@ typedef struct Emit {
   int visit[MAX_DIMS];         /* parallel dimensions, the fastest first */
   LLVMValueRef **memo, **splat; /* by instruction and position */
   LLVMValueRef *acc;           /* accumulators by reduction and position */
+  bool has_argmax;
   int n_reduces, positions;    /* positions of parallel dimensions in a tile */
   int *reduce;                 /* instruction numbers */
 } Emit;
@@ -57,6 +58,10 @@ LLVMTypeRef build_memory_type(const Build *b, DType t); /* i1 is i8 */
 LLVMTypeRef build_vector(LLVMTypeRef t, int lanes); /* t itself for 1 lane */
 int build_lanes(LLVMValueRef v); /* 1 for a scalar */
 LLVMValueRef build_i64(const Build *b, int64_t v);
+/* An i64 times a constant; p moved by bytes. Without an instruction where that is
+ * the operand itself. */
+LLVMValueRef build_times(const Build *b, LLVMValueRef x, int64_t factor);
+LLVMValueRef build_moved(const Build *b, LLVMValueRef p, int64_t bytes);
 /* A number of v's shape and element type. */
 LLVMValueRef build_number(const Build *b, LLVMTypeRef like, double v);
 LLVMValueRef build_integer(LLVMTypeRef like, uint64_t v);

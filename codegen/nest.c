@@ -104,7 +104,7 @@ static void loop_begin(Emit *e, Loop *l, int d, LLVMValueRef first,
     if (pointer_step(e, &e->pointer[p], d) != 0)
       e->pointer[p].now = l->pointer[p] = phi(e, start[p], from);
   for (int i = 0; i < n_acc; i++) e->acc[i] = l->acc[i] = phi(e, e->acc[i], from);
-  e->iv[d] = LLVMBuildMul(b->b, l->counter, build_i64(b, step_of(e, d)), "");
+  e->iv[d] = build_times(b, l->counter, step_of(e, d));
 }
 
 static void loop_end(Emit *e, Loop *l) {
@@ -202,7 +202,9 @@ static bool dot_form(const Emit *e) { return e->s->vec >= e->k->n_par; }
 
 /* Accumulators: e->acc[r * positions + p]; the best values of an argmax stand
  * behind all of them, at (n_reduces + r) * positions + p. */
-static int acc_count(const Emit *e) { return 2 * e->n_reduces * e->positions; }
+static int acc_count(const Emit *e) {
+  return (e->has_argmax ? 2 : 1) * e->n_reduces * e->positions;
+}
 
 static LLVMTypeRef acc_type(const Emit *e, DType t) {
   LLVMTypeRef type = build_type(&e->build, t);
@@ -228,8 +230,9 @@ static void start_accumulators(Emit *e) {
       Op first = i->op == OP_ARGMAX ? OP_SUM : i->op; /* index 0 */
       e->acc[r * e->positions + p] =
           identity(e, first, i->type, acc_type(e, i->type));
-      e->acc[(e->n_reduces + r) * e->positions + p] =
-          identity(e, OP_RMAX, t, acc_type(e, t));
+      if (e->has_argmax)
+        e->acc[(e->n_reduces + r) * e->positions + p] =
+            identity(e, OP_RMAX, t, acc_type(e, t));
     }
   }
 }
@@ -547,7 +550,10 @@ static void prepare(Emit *e) {
   kernel_depends(k, e->depends);
   kernel_in_body(k, e->in_body);
   for (int i = 0; i < k->n_instrs; i++)
-    if (k->instr[i].kop == K_REDUCE) e->reduce[e->n_reduces++] = i;
+    if (k->instr[i].kop == K_REDUCE) {
+      e->reduce[e->n_reduces++] = i;
+      if (k->instr[i].op == OP_ARGMAX) e->has_argmax = true;
+    }
   for (int d = 0; d < MAX_DIMS; d++) {
     e->tile[d] = 1;
     e->iv[d] = build_i64(&e->build, 0);

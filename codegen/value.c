@@ -53,10 +53,8 @@ static int64_t displacement(const Emit *e, const Affine *a) {
 static LLVMValueRef address(Emit *e, int n) {
   const Instr *i = &e->k->instr[n];
   LLVMValueRef now = e->pointer[e->pointer_of[n]].now;
-  LLVMValueRef by = build_i64(&e->build, displacement(e, &i->at) *
-                                             dtype_size[i->type]);
-  return LLVMBuildGEP2(e->build.b, LLVMInt8TypeInContext(e->build.context),
-                       now, &by, 1, "");
+  return build_moved(&e->build, now,
+                     displacement(e, &i->at) * dtype_size[i->type]);
 }
 
 static LLVMValueRef lane_numbers(const Emit *e, int64_t step) {
@@ -241,9 +239,8 @@ static LLVMValueRef affine_value(Emit *e, const Affine *a, bool vector) {
   LLVMValueRef v = build_i64(b, displacement(e, a));
   for (int d = 0; d < kernel_dims(e->k); d++) {
     if (a->coef[d] == 0) continue;
-    LLVMValueRef x =
-        LLVMBuildMul(b->b, e->iv[d], build_i64(b, a->coef[d]), "");
-    v = LLVMBuildAdd(b->b, v, x, "");
+    LLVMValueRef x = build_times(b, e->iv[d], a->coef[d]);
+    v = LLVMIsNull(v) ? x : LLVMBuildAdd(b->b, v, x, "");
   }
   if (!vector) return v;
   v = build_splat(b, v, e->s->lanes);
