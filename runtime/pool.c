@@ -163,6 +163,8 @@ void net_parallel(NetPool *p, NetPiece *fn, char *arena, int64_t pieces) {
     return;
   }
   uint32_t n = (uint32_t)pieces, parts = (uint32_t)p->threads * SHARE;
+  /* Nobody may claim of the last job what the next one's description offers. */
+  atomic_store(&p->ticket, (uint64_t)p->job << 32 | UINT32_MAX);
   atomic_store(&p->fn, fn);
   atomic_store(&p->arena, arena);
   atomic_store(&p->pieces, n);

@@ -66,6 +66,16 @@ static void test_jobs(void) {
   }
 }
 
+/* Jobs of different sizes at once after each other: a worker that is late for one
+ * must not take pieces of it by the numbers of the next. */
+static void test_sizes(void) {
+  for (int threads = 2; threads <= 8; threads *= 2) {
+    NetPool *pool = net_pool_new(threads);
+    for (int i = 0; i < 50000; i++) all_once(pool, 2 + i * 37 % 61);
+    net_pool_free(pool);
+  }
+}
+
 /* A pause sends the workers to sleep. */
 static void test_pause(void) {
   NetPool *pool = net_pool_new(2);
@@ -93,6 +103,7 @@ static void test_slow_worker(void) {
 static const CheckTest tests[] = {
     {"every piece once", test_pieces},
     {"jobs in a row", test_jobs},
+    {"jobs of all sizes", test_sizes},
     {"jobs after a pause", test_pause},
     {"a slow worker", test_slow_worker},
     {NULL, NULL}};
