@@ -68,6 +68,7 @@ class Program:
     accumulate = 1
     clip = None
     frozen = ()
+    init = ""  # what stands in `train` once there is a file of weights
 
     def optimizer(self, params):
         return torch.optim.SGD(params, lr=self.lr)
@@ -919,18 +920,95 @@ net m(x: [2, 8, 8]) {
         return F.cross_entropy(v @ P["m.mix2.A"] + P["m.mix2.b"], y)
 
 
+@program
+class mapped(Program):
+    """Weights under PyTorch's names, through a map."""
+    data = "picture"
+    net = """\
+layer block(x: [c, h, w], out, stride = 1) {
+  y = x -> conv(out, 3, stride = stride, pad = 1, bias = false) -> batchnorm as bn1
+        -> relu -> conv(out, 3, pad = 1, bias = false) as conv2 -> batchnorm as bn2
+  skip = if stride == 1 then x
+         else x -> (conv(out, 1, stride = stride) as a -> batchnorm as b) as shortcut
+  relu(y + skip)
+}
+
+net resnet(x: [2, 8, 8]) {
+  x -> conv(4, 3, pad = 1, bias = false) as stem -> batchnorm -> relu
+    -> repeat(2) block(4) as first -> block(6, stride = 2)
+    -> mean(axis = [1, 2]) -> linear(4) as head
+}
+"""
+    train = """\
+  loss      = cross_entropy(resnet(x), y)
+  optimizer = sgd(lr = 0.05, momentum = 0.9)
+"""
+    init = """\
+  init      = from("tests/ref/odd_mapped_init.safetensors",
+                   map = ["module.conv1" -> resnet.stem,
+                          "module.bn1"   -> resnet.batchnorm1,
+                          "module.layer1.0" -> resnet.first1,
+                          "module.layer1.1" -> resnet.first2,
+                          "module.layer2.0" -> resnet.block1,
+                          "module.layer2.0.shortcut.0" -> resnet.block1.shortcut.a,
+                          "module.layer2.0.shortcut.1" -> resnet.block1.shortcut.b,
+                          "module.fc" -> resnet.head])
+"""
+    lr = 0.05
+    # netc's names, as they are in PyTorch's state_dict
+    names = [("resnet.stem", "module.conv1"), ("resnet.batchnorm1", "module.bn1"),
+             ("resnet.first1", "module.layer1.0"),
+             ("resnet.first2", "module.layer1.1"),
+             ("resnet.block1.shortcut.a", "module.layer2.0.shortcut.0"),
+             ("resnet.block1.shortcut.b", "module.layer2.0.shortcut.1"),
+             ("resnet.block1", "module.layer2.0"), ("resnet.head", "module.fc")]
+
+    def optimizer(self, params):
+        return torch.optim.SGD(params, lr=0.05, momentum=0.9)
+
+    def loss(self, P, S, x, y, t):
+        def block(n, v, stride=1):
+            h = conv(P, n + ".conv1", v, stride=stride, padding=1)
+            h = torch.relu(norm(P, S, n + ".bn1", h))
+            h = norm(P, S, n + ".bn2", conv(P, n + ".conv2", h, padding=1))
+            if stride > 1:
+                v = norm(P, S, n + ".shortcut.b",
+                         conv(P, n + ".shortcut.a", v, stride=stride))
+            return torch.relu(h + v)
+        h = conv(P, "resnet.stem", x, padding=1)
+        h = torch.relu(norm(P, S, "resnet.batchnorm1", h))
+        h = block("resnet.first2", block("resnet.first1", h))
+        h = block("resnet.block1", h, 2)
+        return F.cross_entropy(lin(P, "resnet.head", h.mean((2, 3))), y)
+
+
+def renamed(cls, init):
+    """The tensors under PyTorch's names, if the program has a map."""
+    words = {"W": "weight", "g": "weight", "b": "bias", "mean": "running_mean",
+             "var": "running_var"}
+    if not hasattr(cls, "names"):
+        return init
+    out = {}
+    for key, value in init.items():
+        stage, word = key.rsplit(".", 1)
+        ours, theirs = next((a, b) for a, b in cls.names
+                            if stage == a or stage.startswith(a + "."))
+        out["%s.%s" % (theirs + stage[len(ours):], words[word])] = value
+    return out
+
+
 class Time:
     def __init__(self, step):
         self.step, self.epoch = step, step // (STEPS // EPOCHS)
         self.progress = step / STEPS
 
 
-def net_file(name):
+def net_file(name, init):
     cls = PROGRAMS[name]
     out = "# Written by make_odd.py: the training of odd_%s.safetensors.\n" % name
     out += '\ndata npy("tests/ref/odd_%s_x.npy", "tests/ref/odd_%s_y.npy")\n\n' % (
         cls.data, cls.data)
-    out += cls.net + "\ntrain {\n" + cls.train
+    out += cls.net + "\ntrain {\n" + cls.train + init
     return out + "  batch = %d; epochs = %d; shuffle = false\n}\n" % (
         BATCH, EPOCHS)
 
@@ -1005,12 +1083,15 @@ def main():
             with open(file("bottle.net"), "w") as f:
                 f.write(cls.imported)
         with open(base + ".net", "w") as f:
-            f.write(net_file(name))
+            f.write(net_file(name, ""))
         if subprocess.run([netc, "run", base + ".net", "--epochs", "0", "--quiet",
                            "--save", base + "_init.safetensors"],
                           stdout=subprocess.DEVNULL).returncode:
             continue
+        with open(base + ".net", "w") as f:
+            f.write(net_file(name, cls.init))
         init = read_safetensors(base + "_init.safetensors")
+        write_safetensors(base + "_init.safetensors", renamed(cls, init))
         x, y = make_data(cls.data)
         r32, w32 = train(cls, torch.float32, init, x, y)
         r64, _ = train(cls, torch.float64, init, x, y)
