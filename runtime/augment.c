@@ -317,6 +317,8 @@ bool data_augment_row(const Dataset *d, int column, int64_t row, int64_t epoch,
   const DataColumn *c = &d->column[column];
   bool picture = column == a->column;
   double share = 1;
+  if (a->n == 0)
+    return false;
   int64_t with = a->mixup > 0 ? partner(d, row, epoch, a->mixup, &share) : row;
   float number = (float)share;
   if (c->store == STORE_MIXED) {

@@ -85,42 +85,44 @@ static void fill_unmixed(const Dataset *d, const DataColumn *c,
     memcpy(to, labels + row, sizeof *labels);
 }
 
-/* Repeats the last of n samples up to the batch. */
-static void repeat_last(char *to, size_t size, int64_t n, int64_t batch) {
-  const char *last = to + size * (size_t)(n - 1);
-  for (int64_t i = n; i < batch; i++)
-    memcpy(to + size * (size_t)i, last, size);
+void data_repeat_last(const Dataset *d, const NetFunction *f, int64_t n,
+                      char *const *to) {
+  for (int k = 0; k < f->n_inputs; k++) {
+    size_t size = 4 * (size_t)data_column(d, f->inputs[k].name)->count;
+    const char *last = to[k] + size * (size_t)(n - 1);
+    for (int64_t i = n; i < f->batch; i++)
+      memcpy(to[k] + size * (size_t)i, last, size);
+  }
 }
 
 void data_fill(const Dataset *d, DataSplitName split, const int64_t *rows,
                int64_t n, const NetFunction *f, char *arena) {
+  char *to[NET_FIELDS];
   for (int k = 0; k < f->n_inputs; k++) {
     const NetTensor *t = &f->inputs[k];
     const DataColumn *c = data_column(d, t->name);
-    size_t size = 4 * (size_t)c->count; /* of a sample: f32 or i32 */
-    char *to = arena + t->offset;
+    to[k] = arena + t->offset;
     if (c->store == STORE_MIXED || c->store == STORE_SHARE)
       for (int64_t i = 0; i < n; i++)
-        fill_unmixed(d, c, split, rows[i], to + size * (size_t)i);
+        fill_unmixed(d, c, split, rows[i], to[k] + 4 * i);
     else
-      data_fill_rows(c, d->split[split].column[c - d->column], rows, n, to);
-    repeat_last(to, size, n, f->batch);
+      data_fill_rows(c, d->split[split].column[c - d->column], rows, n, to[k]);
   }
+  data_repeat_last(d, f, n, to);
 }
 
-void data_fill_augmented(const Dataset *d, const int64_t *rows, int64_t n,
-                         int64_t epoch, const NetFunction *f, float *scratch,
-                         char *const *to) {
+void data_fill_training(const Dataset *d, const int64_t *rows, int64_t n,
+                        int64_t epoch, const NetFunction *f, float *scratch,
+                        char *const *to) {
   for (int k = 0; k < f->n_inputs; k++) {
     const DataColumn *c = data_column(d, f->inputs[k].name);
     int column = (int)(c - d->column);
-    size_t size = 4 * (size_t)c->count;
-    for (int64_t i = 0; i < n; i++) {
-      char *sample = to[k] + size * (size_t)i;
-      if (!data_augment_row(d, column, rows[i], epoch, scratch, sample))
-        data_fill_rows(c, d->split[DATA_TRAIN].column[column], rows + i, 1,
-                       sample);
-    }
-    repeat_last(to[k], size, n, f->batch);
+    size_t size = 4 * (size_t)c->count; /* of a sample: f32 or i32 */
+    int64_t i = 0;
+    while (i < n && data_augment_row(d, column, rows[i], epoch, scratch,
+                                     to[k] + size * (size_t)i))
+      i++;
+    if (i == 0) /* a column is augmented in all rows or in none */
+      data_fill_rows(c, d->split[DATA_TRAIN].column[column], rows, n, to[k]);
   }
 }

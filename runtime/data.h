@@ -287,10 +287,13 @@ bool data_augment_row(const Dataset *d, int column, int64_t row, int64_t epoch,
 /* batch.c */
 
 /* Writes n rows of the training part as the epoch has them, for the inputs of
- * f, to to[input], and repeats the last row up to f->batch. */
-void data_fill_augmented(const Dataset *d, const int64_t *rows, int64_t n,
-                         int64_t epoch, const NetFunction *f, float *scratch,
-                         char *const *to);
+ * f, to to[input]. */
+void data_fill_training(const Dataset *d, const int64_t *rows, int64_t n,
+                        int64_t epoch, const NetFunction *f, float *scratch,
+                        char *const *to);
+/* Behind n rows, repeats the last one up to f->batch. */
+void data_repeat_last(const Dataset *d, const NetFunction *f, int64_t n,
+                      char *const *to);
 /* Writes n rows as they are; `column` is of their split. */
 void data_fill_rows(const DataColumn *c, const void *column,
                     const int64_t *rows, int64_t n, char *to);

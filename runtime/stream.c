@@ -1,9 +1,9 @@
-/* The batches of training in their order. Without augmentation a batch is
- * written straight into the arena, which costs no more than copying it from
- * anywhere else would; large ones by all threads of the step.
- *
- * With augmentation, workers prepare the batches ahead, each in a slot of a
- * ring, and `next` copies the one whose turn it is:
+/* The batches of training in their order. A batch is written straight into the
+ * arena by all threads of the step, which costs no more than copying it from
+ * anywhere else would. With augmentation it does; if the step leaves cores
+ * alone, workers on these prepare the batches ahead, each in a slot of a ring,
+ * and `next` copies the one whose turn it is, or fills it where no worker has
+ * come to it yet:
  *
  *   batch     0  1  2 | 3  4 | 5  6 ..     taken: 3, claimed: 5
  *             done    | slots |              batch b lies in slot b % slots
@@ -21,7 +21,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_WORKERS = 8, PARALLEL_BYTES = 1 << 17 };
+enum {
+  MAX_WORKERS = 8,
+  MAX_SLOTS = MAX_WORKERS + 2,
+  PARALLEL_BYTES = 1 << 17, /* less is not worth waking others for */
+  SLOTS_BYTES = 1 << 22
+};
 
 typedef struct Slot {
   char *input[NET_FIELDS];
@@ -32,6 +37,7 @@ struct DataStream {
   const Dataset *d;
   const NetFunction *f;
   NetPool *pool;
+  float *scratch;
   /* The batches of this round. */
   const int64_t *rows;
   int64_t n, epoch, batches, taken;
@@ -42,7 +48,7 @@ struct DataStream {
   pthread_cond_t work, ready;
   int64_t claimed, round;
   bool quit;
-  Slot slot[MAX_WORKERS + 1];
+  Slot slot[MAX_SLOTS];
 };
 
 /* ---- one batch ---- */
@@ -52,23 +58,22 @@ static int64_t real_rows(const DataStream *s, int64_t batch) {
   return left < s->f->batch ? left : s->f->batch;
 }
 
-/* Rows of a batch that all threads of the step fill together. */
+/* Rows of a batch that the threads of the step fill together. */
 typedef struct Fill {
   const DataStream *s;
   const int64_t *rows;
-  char *arena;
+  char *to[NET_FIELDS];
 } Fill;
 
 static void fill_rows(char *context, int64_t begin, int64_t end) {
   const Fill *fill = (const Fill *)(const void *)context;
   const DataStream *s = fill->s;
-  for (int k = 0; k < s->f->n_inputs; k++) {
-    const NetTensor *t = &s->f->inputs[k];
-    const DataColumn *c = data_column(s->d, t->name);
-    const void *column = s->d->split[DATA_TRAIN].column[c - s->d->column];
-    data_fill_rows(c, column, fill->rows + begin, end - begin,
-                   fill->arena + t->offset + 4 * c->count * begin);
-  }
+  char *to[NET_FIELDS];
+  for (int k = 0; k < s->f->n_inputs; k++)
+    to[k] = fill->to[k] +
+            4 * data_column(s->d, s->f->inputs[k].name)->count * begin;
+  data_fill_training(s->d, fill->rows + begin, end - begin, s->epoch, s->f,
+                     s->scratch + begin * data_augment_scratch(s->d), to);
 }
 
 static int64_t sample_bytes(const DataStream *s) {
@@ -78,14 +83,15 @@ static int64_t sample_bytes(const DataStream *s) {
   return bytes;
 }
 
+/* Straight into the arena. */
 static void fill_now(const DataStream *s, int64_t batch, char *arena) {
-  const int64_t *rows = s->rows + batch * s->f->batch;
   int64_t n = real_rows(s, batch);
-  Fill fill = {s, rows, arena};
-  if (s->pool && n == s->f->batch && n * sample_bytes(s) >= PARALLEL_BYTES)
-    net_parallel(s->pool, fill_rows, (char *)&fill, n);
-  else
-    data_fill(s->d, DATA_TRAIN, rows, n, s->f, arena);
+  Fill fill = {.s = s, .rows = s->rows + batch * s->f->batch};
+  bool large = s->d->augmented.n > 0 || n * sample_bytes(s) >= PARALLEL_BYTES;
+  for (int k = 0; k < s->f->n_inputs; k++)
+    fill.to[k] = arena + s->f->inputs[k].offset;
+  net_parallel(large ? s->pool : NULL, fill_rows, (char *)&fill, n);
+  data_repeat_last(s->d, s->f, n, fill.to);
 }
 
 /* ---- workers ---- */
@@ -102,7 +108,8 @@ static void work(DataStream *s, float *scratch) {
   int64_t n = real_rows(s, batch);
   slot->busy = true;
   pthread_mutex_unlock(&s->lock);
-  data_fill_augmented(s->d, rows, n, epoch, s->f, scratch, slot->input);
+  data_fill_training(s->d, rows, n, epoch, s->f, scratch, slot->input);
+  data_repeat_last(s->d, s->f, n, slot->input);
   pthread_mutex_lock(&s->lock);
   slot->busy = false;
   slot->ready = round == s->round;
@@ -146,11 +153,13 @@ static bool start_worker(DataStream *s) {
   return false;
 }
 
+/* Cores that the step leaves alone, if it leaves half of them: to share cores
+ * with the step costs it more than to wait for all threads to augment. */
 static int count_workers(int threads) {
   cpu_set_t set;
   int cores = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
   int spare = threads > 0 ? cores - threads : 0;
-  return spare < 1 ? 1 : spare > MAX_WORKERS ? MAX_WORKERS : spare;
+  return spare < threads ? 0 : spare > MAX_WORKERS ? MAX_WORKERS : spare;
 }
 
 /* Signals are for the thread that trains. */
@@ -175,6 +184,14 @@ static bool make_slots(DataStream *s, DataError *e) {
   return true;
 }
 
+/* As many slots as are of use, in bounded memory: at least two, so that one is
+ * filled while the other waits. */
+static int count_slots(const DataStream *s, int workers) {
+  int64_t fit = SLOTS_BYTES / (s->f->batch * sample_bytes(s));
+  int64_t most = workers + 2;
+  return (int)(fit < 2 ? 2 : fit < most ? fit : most);
+}
+
 DataStream *data_stream_new(const Dataset *d, const NetFunction *f,
                             NetPool *pool, int threads, DataError *e) {
   DataStream *s = data_alloc(1, sizeof *s, e);
@@ -183,15 +200,20 @@ DataStream *data_stream_new(const Dataset *d, const NetFunction *f,
   s->d = d;
   s->f = f;
   s->pool = pool;
-  if (d->augmented.n == 0)
+  /* A thread of the step uses what belongs to its first row. */
+  s->scratch =
+      data_alloc(f->batch * data_augment_scratch(d), sizeof(float), e);
+  int workers = d->augmented.n > 0 ? count_workers(threads) : 0;
+  if (s->scratch && workers == 0)
     return s;
-  int wanted = count_workers(threads);
   pthread_mutex_init(&s->lock, NULL);
   pthread_cond_init(&s->work, NULL);
   pthread_cond_init(&s->ready, NULL);
-  s->n_slots = wanted + 1;
-  if (make_slots(s, e) &&
-      (start_workers(s, wanted) || data_no_memory(e)))
+  s->n_slots = count_slots(s, workers);
+  if (workers > s->n_slots - 1)
+    workers = s->n_slots - 1;
+  if (s->scratch && make_slots(s, e) &&
+      (start_workers(s, workers) || data_no_memory(e)))
     return s;
   data_stream_free(s);
   return NULL;
@@ -214,6 +236,7 @@ void data_stream_free(DataStream *s) {
   for (int i = 0; i < s->n_slots; i++)
     for (int k = 0; k < NET_FIELDS; k++)
       free(s->slot[i].input[k]);
+  free(s->scratch);
   free(s);
 }
 
@@ -266,10 +289,14 @@ int64_t data_stream_next(DataStream *s, char *arena) {
   lock(s);
   if (s->taken < s->batches) {
     real = real_rows(s, s->taken);
-    if (s->n_slots > 0)
+    if (s->claimed > s->taken) {
       take_slot(s, arena);
-    else
+    } else {
+      s->claimed++;
+      unlock(s);
       fill_now(s, s->taken, arena);
+      lock(s);
+    }
     s->taken++;
     if (s->n_slots > 0)
       pthread_cond_signal(&s->work);
