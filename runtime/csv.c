@@ -6,6 +6,7 @@
  * out, or filled, only as the argument `missing` says. */
 #include "runtime/csv.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,11 +58,14 @@ static bool changed(const CsvFile *f, DataError *e) {
 
 /* Whether the value can be one of its column: files that were surveyed have no
  * others, unless they change. */
-static bool is_known(const CsvColumn *column, const char *value) {
+static bool is_known(const CsvColumns *c, const CsvColumn *column,
+                     const char *value) {
   double v;
   if (column->category)
     return csv_category(column, value) >= 0;
-  return csv_missing(column, value) || csv_number(value, &v);
+  if (csv_missing(column, value))
+    return c->mean || c->has_fill;
+  return csv_number(value, &v) && fabs(v) <= (double)FLT_MAX;
 }
 
 static bool put_record(Rows *r, const CsvFile *f, DataError *e) {
@@ -79,7 +83,7 @@ static bool put_record(Rows *r, const CsvFile *f, DataError *e) {
     if (column->role == CSV_IS_IGNORED ||
         (column->role == CSV_IS_TARGET && !r->targets))
       continue;
-    if (!is_known(column, value))
+    if (!is_known(c, column, value))
       return data_fail(e, "%s: record %lld (line %lld), %s: '%s' is not a value"
                        " that this column has", f->path, (long long)f->record,
                        (long long)f->line, csv_column_name(c, i, name),
@@ -98,10 +102,9 @@ static bool put_record(Rows *r, const CsvFile *f, DataError *e) {
 
 static bool is_dropped(const Rows *r, const CsvFile *f) {
   const CsvColumns *c = r->c;
-  for (int64_t i = 0; c->drop && i < c->n; i++)
-    if (c->column[i].role != CSV_IS_IGNORED && r->at[i] >= 0 &&
-        (r->targets || c->column[i].role == CSV_IS_FEATURE) &&
-        csv_missing(&c->column[i], f->value[r->at[i]]))
+  for (int64_t i = 0; c->drop && r->targets && i < c->n; i++)
+    if (c->column[i].role != CSV_IS_IGNORED &&
+        csv_missing(&c->column[i], f->value[i]))
       return true;
   return false;
 }
@@ -216,23 +219,129 @@ static bool read_file(Dataset *d, DataSplitName split, const CsvColumns *c,
   return ok;
 }
 
+/* With the test, where that is cut off it. */
+static bool read_training(Dataset *d, const CsvColumns *c, const DataValue *v,
+                          DataError *e) {
+  const DataValue *test = &v[CSV_TEST];
+  return read_file(d, DATA_TRAIN, c, v[CSV_FILE].string, c->rows, v, e) &&
+         (test->string || !test->given ||
+          data_split_test(d, test->number, false, e));
+}
+
 static bool open_files(Dataset *d, const DataValue *v, uint64_t seed,
                        DataError *e) {
   CsvColumns c;
-  const DataValue *test = &v[CSV_TEST];
+  const char *test = v[CSV_TEST].string;
   (void)seed;
   if (!csv_survey(&c, v, e))
     return false;
   add_columns(d, &c);
-  bool ok = read_file(d, DATA_TRAIN, &c, v[CSV_FILE].string, c.rows, v, e);
-  if (ok && test->string)
-    ok = read_file(d, DATA_TEST, &c, test->string, c.test_rows, v, e);
-  else if (ok && test->given)
-    ok = data_split_test(d, test->number, false, e);
-  ok = ok && fill_missing(d, &c, e) && name_classes(d, &c, e);
+  bool ok = read_training(d, &c, v, e) &&
+            (!test || read_file(d, DATA_TEST, &c, test, c.test_rows, v, e)) &&
+            fill_missing(d, &c, e) && name_classes(d, &c, e);
   csv_columns_free(&c);
   return ok;
 }
 
-const DataReader reader_csv = {
-    .name = "csv", .params = params, .fields = fields, .open = open_files};
+/* ---- a file for predict ---- */
+
+/* Where the features stand in another file: by the names of its header, or, if
+ * there is none, as in the first file, with or without the targets. */
+static bool match(const CsvColumns *c, const CsvFile *f, int64_t *at,
+                  DataError *e) {
+  bool whole = f->n == c->n;
+  int64_t next = 0;
+  if (!c->header && !whole && f->n != c->n - c->targets)
+    return data_fail(e, "%s: %lld columns; want %lld, or %lld without the"
+                     " target", f->path, (long long)f->n, (long long)c->n,
+                     (long long)(c->n - c->targets));
+  for (int64_t i = 0; i < c->n; i++) {
+    char name[CSV_NAME];
+    bool target = c->column[i].role == CSV_IS_TARGET;
+    at[i] = -1;
+    if (!c->header && (whole || !target))
+      at[i] = next++;
+    for (int64_t k = 0; c->header && k < f->n && at[i] < 0; k++)
+      if (!strcmp(c->column[i].name, f->value[k]))
+        at[i] = k;
+    if (at[i] < 0 && c->column[i].role == CSV_IS_FEATURE)
+      return data_fail(e, "%s: there is no %s", f->path,
+                       csv_column_name(c, i, name));
+  }
+  return true;
+}
+
+/* The first record of the file, of which a header is none. */
+static bool first_record(CsvFile *f, const CsvColumns *c, const char *path,
+                         const DataValue *v, DataError *e) {
+  bool end;
+  if (!csv_begin(f, path, v, e) || !csv_next(f, &end, e))
+    return false;
+  if (end)
+    return data_fail(e, "%s: empty", path);
+  if (c->header)
+    csv_was_header(f);
+  return true;
+}
+
+/* Finds the columns of the file and counts its records. */
+static bool look_over(Rows *r, int64_t *at, const char *path,
+                      const DataValue *v, DataError *e) {
+  CsvFile f = {.path = path};
+  bool end = false;
+  bool ok = first_record(&f, r->c, path, v, e) && match(r->c, &f, at, e);
+  r->width = f.n;
+  r->end = !r->c->header;
+  while (ok && !end) {
+    ok = csv_next(&f, &end, e);
+    r->end += !end;
+  }
+  csv_close(&f);
+  return ok;
+}
+
+static bool read_other(Dataset *d, const CsvColumns *c, const char *path,
+                       const DataValue *v, DataError *e) {
+  CsvFile f = {.path = path};
+  Rows r = {.c = c, .s = &d->split[DATA_TEST]};
+  int64_t *at = data_alloc(c->n, (int64_t)sizeof *at, e);
+  r.at = at;
+  bool ok = at && look_over(&r, at, path, v, e);
+  float *x = ok ? data_alloc(r.end, 4 * c->features, e) : NULL;
+  r.s->column[FEATURES] = x;
+  ok = x && (c->header ? first_record(&f, c, path, v, e)
+                       : csv_begin(&f, path, v, e)) &&
+       put_records(&r, &f, e);
+  csv_close(&f);
+  free(at);
+  return ok;
+}
+
+static void drop_split(DataSplit *s) {
+  for (int i = 0; i < 2; i++)
+    free(s->column[i]);
+  *s = (DataSplit){.rows = 0};
+}
+
+/* The training part is read as well where its means fill what is missing. */
+static bool open_file(Dataset *d, const DataValue *v, const char *file,
+                      DataError *e) {
+  CsvColumns c;
+  if (!csv_survey(&c, v, e))
+    return false;
+  add_columns(d, &c);
+  bool ok = !c.mean || read_training(d, &c, v, e);
+  drop_split(&d->split[DATA_TEST]);
+  ok = ok && read_other(d, &c, file, v, e) && fill_missing(d, &c, e) &&
+       name_classes(d, &c, e);
+  drop_split(&d->split[DATA_TRAIN]);
+  d->n_columns = 1;
+  csv_columns_free(&c);
+  return ok;
+}
+
+const DataReader reader_csv = {.name = "csv",
+                               .params = params,
+                               .fields = fields,
+                               .open = open_files,
+                               .open_file = open_file};

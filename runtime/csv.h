@@ -74,6 +74,8 @@ typedef struct CsvColumns {
 /* Reads the file, and that of `test`, and says what the columns hold. */
 bool csv_survey(CsvColumns *c, const DataValue *v, DataError *e);
 void csv_columns_free(CsvColumns *c);
+/* Opens any file, with the separator of the arguments. */
+bool csv_begin(CsvFile *f, const char *path, const DataValue *v, DataError *e);
 /* Opens a file of these columns at its first record. */
 bool csv_start(CsvFile *f, const CsvColumns *c, const char *path,
                const DataValue *v, DataError *e);

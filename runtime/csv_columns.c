@@ -419,12 +419,17 @@ static bool check_header(const CsvColumns *c, const CsvFile *f, DataError *e) {
   return true;
 }
 
+bool csv_begin(CsvFile *f, const char *path, const DataValue *v,
+               DataError *e) {
+  int separator;
+  *f = (CsvFile){.path = path};
+  return separator_of(v, &separator, e) && csv_open(f, path, separator, e);
+}
+
 bool csv_start(CsvFile *f, const CsvColumns *c, const char *path,
                const DataValue *v, DataError *e) {
-  int separator;
   bool end;
-  *f = (CsvFile){.path = path};
-  if (!separator_of(v, &separator, e) || !csv_open(f, path, separator, e))
+  if (!csv_begin(f, path, v, e))
     return false;
   if (!c->header)
     return true;
@@ -437,10 +442,8 @@ bool csv_start(CsvFile *f, const CsvColumns *c, const char *path,
 /* The file itself: its first record makes the columns. */
 static bool first_file(CsvColumns *c, CsvFile *f, const DataValue *v,
                        DataError *e) {
-  int separator;
   bool end;
-  if (!separator_of(v, &separator, e) ||
-      !csv_open(f, v[CSV_FILE].string, separator, e) || !csv_next(f, &end, e))
+  if (!csv_begin(f, v[CSV_FILE].string, v, e) || !csv_next(f, &end, e))
     return false;
   if (end)
     return data_fail(e, "%s: empty", f->path);

@@ -277,6 +277,90 @@ static void fields(void) {
   CU_ASSERT_STRING_EQUAL(message, "no/such: No such file or directory");
 }
 
+/* Opens csv("a.csv", REST) and then the file b.csv, as predict does. */
+static int open_other(Dataset **d, const char *text, const char *rest,
+                      const char *other, DataError *e) {
+  char all[900];
+  NetData none = {.reader = NULL};
+  snprintf(all, sizeof all, "csv(\"%s\", %s)", file("a.csv", text), rest);
+  return data_open_file(d, &none, all, file("b.csv", other), 1, e);
+}
+
+static void predict(void) {
+  static const char *const named = "k,x,y\nb,1,2\na,3,4\nb,8,6\n";
+  static const struct {
+    const char *text, *rest, *other;
+    int n;
+    double want[6];
+  } right[] = {{named, "target = \"y\"", "k,x,y\na,7,?\nb,8,1\n", 6,
+                {1, 0, 7, 0, 1, 8}},
+               {named, "target = \"y\"", "x,other,k\n7,0,a\n", 3, {1, 0, 7}},
+               {"1,2,3\n4,5,6\n", "target = 2", "7,8,9\n", 2, {7, 9}},
+               {"1,2,3\n4,5,6\n", "target = 2", "7,8\n1,2", 4, {7, 8, 1, 2}},
+               {named, "target = 3, missing = \"mean\", test = 1",
+                "k,x\na,?\n", 3, {1, 0, 2}},
+               {named, "target = 3, missing = -1", "k,x\na,\n", 3,
+                {1, 0, -1}}};
+  static const char *const wrong[][3] = {
+      {"target = 3", "k,z\na,1\n", "b.csv: there is no column 2 (x)"},
+      {"target = 3", "k,x\nc,1\n",
+       "record 1 (line 2), column 1 (k): 'c' is not a value"},
+      {"target = 3", "k,x\na,b\n", "column 2 (x): 'b' is not a value"},
+      {"target = 3", "k,x\na,1e40\n", "column 2 (x): '1e40' is not a value"},
+      {"target = 3", "k,x\na,?\n", "column 2 (x): '?' is not a value"},
+      {"target = 3, missing = \"drop\"", "k,x\na,1\nb,?\n", "record 2 (line 3)"},
+      {"target = 3", "k,x\na\n", "1 values, but there are 2 columns"},
+      {"target = 3", "k,x\n", "no records"},
+      {"target = 3", "", "b.csv: empty"}};
+  Dataset *d;
+  DataError e;
+  for (size_t i = 0; i < sizeof right / sizeof right[0]; i++) {
+    int status = open_other(&d, right[i].text, right[i].rest, right[i].other,
+                            &e);
+    if (!check_that(status == 0, "%s: %s", right[i].other, e.text))
+      continue;
+    check_values(d, DATA_TEST, 0, right[i].n, right[i].want);
+    CU_ASSERT(d->n_columns == 1 && d->split[DATA_TRAIN].rows == 0);
+    data_close(d);
+  }
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+    int status = open_other(&d, named, wrong[i][0], wrong[i][1], &e);
+    check_that(status == 1 && !d && strstr(e.text, wrong[i][2]),
+               "status %d, want '%s' in: %s", status, wrong[i][2], e.text);
+  }
+  int status = open_other(&d, "1,2,3\n4,5,6\n", "target = 2", "7\n", &e);
+  CU_ASSERT(status == 1);
+  CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "1 columns; want 3, or 2 without"));
+}
+
+/* Files with random bytes in random places: read or refused, nothing else. */
+static void mutations(void) {
+  static const char *const text =
+      "a;\"b c\";d\r\n1;x;-2.5e3\r\n2;\"y\"\"z\";?\r\n3;x;7\r\n";
+  static const char bytes[] = ";,\"\n\r\t .?-+eEx05\0\xff";
+  static const char *const rest[] = {"target = \"a\"", "target = 2",
+                                     "target = 1, missing = \"mean\"",
+                                     "target = 3, missing = \"drop\"",
+                                     "target = 1, category = [1, 3]"};
+  unsigned state = 7;
+  size_t n = strlen(text);
+  char copy[100];
+  for (int i = 0; i < (check_long() ? 100000 : 3000); i++) {
+    DataError e;
+    Dataset *d;
+    memcpy(copy, text, n);
+    for (int k = 0; k <= i % 4; k++) {
+      state = state * 1664525u + 1013904223u;
+      copy[(state >> 8) % n] = bytes[(state >> 20) % (sizeof bytes - 1)];
+    }
+    CU_ASSERT(check_write(check_path("m.csv"), copy, n - (size_t)i % 7));
+    int status = open_csv(&d, check_path("m.csv"), rest[i % 5], &e);
+    check_that(status == 0 || (status == 1 && strstr(e.text, "m.csv")),
+               "status %d: %s", status, e.text);
+    data_close(d);
+  }
+}
+
 void suite_csv(void) {
   static const CheckTest tests[] = {
       {"numbers", plain},
@@ -287,6 +371,8 @@ void suite_csv(void) {
       {"broken files", broken},
       {"limits", limits},
       {"fields", fields},
+      {"another file for predict", predict},
+      {"mutations", mutations},
       {NULL, NULL}};
   check_suite("csv", tests);
 }
