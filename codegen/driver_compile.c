@@ -49,6 +49,37 @@ static DataField field_of(Arena *a, const NetField *f) {
                      .classes = f->classes};
 }
 
+/* Does the text hold these words one behind the other, the second one alone? */
+static bool speaks_of(const char *text, const char *before, const char *name) {
+  size_t n = strlen(before), m = strlen(name);
+  for (const char *s = text; m && (s = strstr(s, before)); s++)
+    if (strncmp(s + n, name, m) == 0 && strchr(" ':", s[n + m])) return true;
+  return false;
+}
+
+static Span place_of_arg(const DataArg *args, int n, Span whole,
+                         const char *message) {
+  for (int i = 0; i < n; i++)
+    if (speaks_of(message, " argument '", args[i].name) ||
+        speaks_of(message, ": ", args[i].name))
+      return args[i].span;
+  return whole;
+}
+
+/* The runtime knows no places. It begins with the name of the reader or entry
+ * that it tells of, and quotes an unknown one: "crop: pad = 0.5 is not ..",
+ * "data has no entry 'corp'; ..". */
+static Span place_of(const DataSpec *spec, const char *message) {
+  for (int i = 0; i < spec->n_entries; i++) {
+    const DataEntry *e = &spec->entries[i];
+    size_t n = strlen(e->name);
+    if (speaks_of(message, " entry '", e->name)) return e->span;
+    if (strncmp(message, e->name, n) == 0 && strchr(": ", message[n]))
+      return place_of_arg(e->args, e->n_args, e->span, message);
+  }
+  return place_of_arg(spec->args, spec->n_args, spec->span, message);
+}
+
 /* FrontOptions.fields */
 static bool find_fields(void *context, const DataSpec *spec,
                         DataField **fields, int *n_fields, Diags *d) {
@@ -60,7 +91,8 @@ static bool find_fields(void *context, const DataSpec *spec,
   NetData data = program_data(c->arena, spec);
   if (!net_data_fields(&data, given, found, &n, message,
                        (int)sizeof message)) {
-    Diag *told = diag_error(d, "E0501", spec->span, "%s", message);
+    Span at = given ? spec->span : place_of(spec, message);
+    Diag *told = diag_error(d, "E0501", at, "%s", message);
     if (given)
       diag_note(told, (Span){0}, "the command line says --data '%s'", given);
     return false;
@@ -126,6 +158,7 @@ Status compile(Compile *c, const Options *o, Point last) {
     good = run_passes(c, last);
   }
   if (!good && !c->diags.errors) defect("failed without a diagnostic");
+  if (good && o->gradients) return STATUS_DONE; /* check_gradients tells */
   return tell_diags(&c->diags, o);
 }
 

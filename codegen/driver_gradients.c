@@ -229,7 +229,8 @@ Status check_gradients(Compile *c) {
   find_grads(&k, train);
   k.objective = expand(&k, train, true, &c->diags);
   k.derivative = expand(&k, train, false, &c->diags);
-  if (!k.objective || !k.derivative) return tell_diags(&c->diags, c->o);
+  Status s = tell_diags(&c->diags, c->o);
+  if (s) return s;
   first_values(&k);
   return check_all(&k);
 }

@@ -110,9 +110,9 @@ static Status run(Compile *c, const Plan *p) {
   for (int i = 0; i < p->n; i++) {
     Status s = check_input(c->o, p->pass[i], &c->stage);
     if (s) return s;
-    if (!pass_run(&r, p->pass[i], &c->stage)) return tell_diags(&c->diags, c->o);
+    if (!pass_run(&r, p->pass[i], &c->stage)) break;
   }
-  return STATUS_DONE;
+  return tell_diags(&c->diags, c->o);
 }
 
 static Status print(Compile *c) {
@@ -133,7 +133,7 @@ static Status opt(Compile *c) {
   c->source = source_read(c->arena, &c->diags, c->o->file);
   if (!c->source || !read_stage(c->arena, &c->diags, c->source, &c->stage))
     return tell_diags(&c->diags, c->o);
-  Status s = plan.n ? run(c, &plan) : STATUS_DONE;
+  Status s = plan.n ? run(c, &plan) : tell_diags(&c->diags, c->o);
   return s ? s : print(c);
 }
 

@@ -124,10 +124,11 @@ static int space_between(const Tok *before, const Tok *t) {
   case ')':
   case ']':
   case '\'':
-  case '.':
   case ':':
   case '^':
     return 0;
+  case '.':
+    return before->kind == NUMBER; /* 1. is no number */
   case '(':
   case '[':
     if (ends_operand(before) && !t->apart)

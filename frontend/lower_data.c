@@ -100,6 +100,7 @@ static bool data_args(Scope *s, const Expr *call, int *n, DataArg **out) {
   for (int i = 0; i < *n; i++) {
     const Arg *arg = &call->call.args[i];
     good = data_arg(s, arg->name.s, arg->value, &(*out)[i]) && good;
+    (*out)[i].span = arg->span;
     for (int k = 0; arg->name.s && k < i; k++)
       if (!strcmp((*out)[k].name, arg->name.s)) {
         fail(s, "E0408", arg->span, "%s is given twice", arg->name.s);

@@ -181,7 +181,7 @@ bool lex_choice(Lex *l, const char *what, const char *const *names, int n,
                        arena_printf(l->arena, "'%.60s' is not %s", name, what));
   const char *near = nearest_name(name, names, n);
   if (diag && near)
-    diag_help(diag, "did you mean '%s'", near);
+    diag_help(diag, "did you mean '%s'?", near);
   return false;
 }
 

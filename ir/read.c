@@ -135,6 +135,8 @@ static bool read_node(Reader *r, size_t begin, Node **n) {
     Text t;
     text_init(&t, l->arena);
     text_add_type(&t, &inferred);
+    text_add(&t, ", not ");
+    text_add_type(&t, &type);
     return lex_fail(l, "E0906", begin, "the type of this %s is %s",
                     op_text[op], t.s);
   }

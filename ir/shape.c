@@ -145,7 +145,7 @@ static const char *rule_STATE(const Query *q, Type *out) {
 static const char *want_sample(const Query *q, const Type *t) {
   TRY(want_between(q, "sample", 0, 1));
   if (num(q, "sample") && t->rank == 0)
-    FAIL("a %s of each sample has the batch as its first axis", NAME);
+    FAIL("%s with sample=1 has the batch as its first axis", NAME);
   return NULL;
 }
 

@@ -46,6 +46,9 @@ bool check_write(const char *path, const void *data, size_t size);
  * argv from *n on; they point into `line`, which the caller keeps. */
 void check_case_args(const char *path, char *line, size_t size,
                      const char **argv, int *n);
+/* The words that give the diagnostics of a case of tests/errors, but for the path
+ * and its own arguments; returns how many. */
+int check_error_command(const char *path, const char **argv);
 /* Compares `text` with the file; with UPDATE=1 writes the file instead. A
  * mismatch prints a unified diff and `command`, which runs the case again. */
 bool check_golden(const char *path, const char *text, const char *command);

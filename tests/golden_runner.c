@@ -1,7 +1,8 @@
 /* Golden files. A case is tests/golden/STAGE/NAME.net, of which
  * `netc dump --stage=STAGE` prints what NAME.out holds, or NAME.ir, which goes
- * through `netc opt --passes=STAGE`; or tests/errors/NAME.net, of which
- * `netc check` must exit with 1 and print NAME.out on standard error. The first
+ * through `netc opt --passes=STAGE`; or tests/errors/NAME.net or NAME.ir, of which
+ * `netc check` or `netc opt` must exit with 1 and print NAME.out on standard
+ * error, and with --diagnostics=json the same as JSON (test_json.c). The first
  * line may give more arguments: `# args: --cpu=znver4 -D 'p=0'`. UPDATE=1
  * rewrites the outputs. Does not check that a case is worth having. */
 #include "tests/check.h"
@@ -106,10 +107,20 @@ static void golden_case(const char *path) {
   run_free(&r);
 }
 
+int check_error_command(const char *path, const char **argv) {
+  int n = 0;
+  bool ir = !strcmp(strrchr(path, '.'), ".ir");
+  argv[n++] = check_netc();
+  argv[n++] = ir ? "opt" : "check";
+  if (ir)
+    argv[n++] = "--passes=simplify";
+  return n;
+}
+
 static void error_case(const char *path) {
   char line[1024] = "", out[512];
-  const char *argv[CHECK_ARGS] = {check_netc(), "check"};
-  int n = 2;
+  const char *argv[CHECK_ARGS] = {NULL};
+  int n = check_error_command(path, argv);
   check_case_args(path, line, sizeof line, argv, &n);
   argv[n] = path;
   Run r = check_run(20, argv);
@@ -136,6 +147,7 @@ void suite_golden(void) {
 
 static void errors(void) {
   for_each("tests/errors/*.net", error_case);
+  for_each("tests/errors/*.ir", error_case);
 }
 
 void suite_errors(void) {
