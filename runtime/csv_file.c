@@ -50,9 +50,9 @@ static bool count_line(const char **text, const char *end,
 /* The first candidate that the first two lines have equally often; or that the
  * first line has; or a comma. */
 static int find_separator(FILE *f) {
-  char *text = malloc(LOOK);
+  char text[LOOK];
   int one[CANDIDATES], two[CANDIDATES], found = 0;
-  size_t n = text ? fread(text, 1, LOOK, f) : 0;
+  size_t n = fread(text, 1, LOOK, f);
   const char *p = text, *end = text + n;
   rewind(f);
   if (n > 0 && count_line(&p, end, one)) {
@@ -61,7 +61,6 @@ static int find_separator(FILE *f) {
       if (one[i] && (!found || !more || one[i] == two[i]))
         found = candidates[i];
   }
-  free(text);
   return found ? found : ',';
 }
 

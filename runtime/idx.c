@@ -53,12 +53,9 @@ static char *find_path(const char *folder, const char *name, DataError *e) {
     return path;
   snprintf(packed, sizeof packed, "%s.gz", name);
   char *other = data_join(folder, packed, e);
-  if (other && access(other, F_OK) == 0) {
-    free(path);
-    return other;
-  }
-  free(other);
-  return path;
+  bool is_packed = !other || access(other, F_OK) == 0;
+  free(is_packed ? path : other);
+  return is_packed ? other : path;
 }
 
 static bool broken(const Idx *x, DataError *e) {

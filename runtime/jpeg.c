@@ -8,6 +8,7 @@
 #include <stdlib.h>
 /* Needs FILE and size_t, and does not say so. */
 #include <jpeglib.h>
+#include <jerror.h>
 
 /* A progressive file may go over its picture any number of times. */
 enum { MAX_SCANS = 256 };
@@ -27,7 +28,10 @@ static void on_error(j_common_ptr jpeg) {
   Jpeg *j = (Jpeg *)(void *)jpeg;
   char message[JMSG_LENGTH_MAX];
   jpeg->err->format_message(jpeg, message);
-  data_fail(j->e, "%s: damaged or cut short: %s", j->path, message);
+  if (jpeg->err->msg_code == JERR_OUT_OF_MEMORY)
+    data_no_memory(j->e);
+  else
+    data_fail(j->e, "%s: damaged or cut short: %s", j->path, message);
   longjmp(j->leave, 1);
 }
 

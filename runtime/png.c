@@ -15,11 +15,27 @@ typedef struct Png {
   png_structp png;
   png_infop info;
   png_bytepp rows;
+  bool no_memory;
 } Png;
+
+static png_voidp allocate(png_structp png, png_alloc_size_t bytes) {
+  Png *p = png_get_mem_ptr(png);
+  void *memory = malloc(bytes);
+  p->no_memory = p->no_memory || !memory;
+  return memory;
+}
+
+static void give_back(png_structp png, png_voidp memory) {
+  (void)png;
+  free(memory);
+}
 
 static void on_error(png_structp png, png_const_charp message) {
   Png *p = png_get_error_ptr(png);
-  data_fail(p->e, "%s: damaged or cut short: %s", p->path, message);
+  if (p->no_memory)
+    data_no_memory(p->e);
+  else
+    data_fail(p->e, "%s: damaged or cut short: %s", p->path, message);
   png_longjmp(png, 1);
 }
 
@@ -79,8 +95,8 @@ static bool read(Png *p) {
 bool image_png(FILE *f, const char *path, Image *m, DataError *e) {
   Png p = {.file = f, .path = path, .m = m, .e = e};
   m->pixels = NULL;
-  p.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &p, on_error,
-                                 on_warning);
+  p.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &p, on_error,
+                                   on_warning, &p, allocate, give_back);
   p.info = p.png ? png_create_info_struct(p.png) : NULL;
   bool ok = p.info ? read(&p) : data_no_memory(e);
   png_destroy_read_struct(&p.png, &p.info, NULL);

@@ -400,6 +400,52 @@ static void mistakes(void) {
   refuse(text, saturation, 1, "augment needs pictures");
 }
 
+/* Pictures of one channel and a target of numbers, both f32, from arrays. */
+static const char *write_array(const char *name, const char *shape,
+                               const float *v, size_t n) {
+  uint8_t b[400] = "\x93NUMPY\1\0\x76";
+  memset(b + 10, ' ', 118);
+  int used = snprintf((char *)b + 10, 118, "{'descr': '<f4', 'fortran_order': "
+                      "False, 'shape': %s}", shape);
+  b[10 + used] = ' ';
+  b[127] = '\n';
+  memcpy(b + 128, v, n * sizeof *v);
+  CU_ASSERT(check_write(check_path(name), b, 128 + n * sizeof *v));
+  return check_path(name);
+}
+
+static void arrays(void) {
+  const float x[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+  const float y[3] = {10, 20, 30};
+  const Entry jitter[] = {{"jitter", true, 1, {1}}};
+  const Entry saturation[] = {{"jitter", true, 3, {0, 0, 1}}};
+  const Entry mixup[] = {{"normalize", false, 2, {1, 2}},
+                         {"mixup", true, 1, {1}},
+                         {"flip", true, 1, {0}}};
+  char text[900];
+  float is[4], target;
+  int n = snprintf(text, sizeof text, "npy(\"%s\", ",
+                   write_array("x.npy", "(3, 1, 2, 2)", x, 12));
+  snprintf(text + n, sizeof text - (size_t)n, "\"%s\")",
+           write_array("y.npy", "(3,)", y, 3));
+  refuse(text, jitter, 1, "jitter needs pixels from 0 to 1");
+  refuse(text, saturation, 1, "saturation needs pictures of 3 channels");
+  Dataset *d = open_ok(text, 1, mixup, 3);
+  if (!d)
+    return;
+  CU_ASSERT_EQUAL(d->n_columns, 2);
+  float *scratch = calloc((size_t)data_augment_scratch(d), sizeof *scratch);
+  for (int64_t epoch = 0; epoch < 20; epoch++) {
+    CU_ASSERT(data_augment_row(d, 0, 1, epoch, scratch, is));
+    CU_ASSERT(data_augment_row(d, 1, 1, epoch, NULL, &target));
+    /* Both are of the same mixture, and y is a line of x. */
+    CU_ASSERT_DOUBLE_EQUAL((double)(is[0] * 2 + 1 - 5) / 4,
+                           (double)(target - 20) / 10, 1e-5);
+  }
+  free(scratch);
+  data_close(d);
+}
+
 /* ---- the stream ---- */
 
 enum { BATCH = 8, BYTES = BATCH * 4 * (PIXELS + 1) };
@@ -491,6 +537,7 @@ void suite_augment(void) {
       {"mixup", mixups},
       {"what a program must read", fitting},
       {"entries that are not right", mistakes},
+      {"arrays of numbers", arrays},
       {"the same batches for any threads", streams},
       {"streams that end early", unfinished},
       {NULL, NULL}};

@@ -129,6 +129,10 @@ static void fields(void) {
   CU_ASSERT(n == 2 && f[0].rank == 3 && f[0].dim[0] == 1 &&
             f[0].dim[1] == 28 && f[0].dim[2] == 28);
   CU_ASSERT(f[1].type == NET_I32 && f[1].classes == 10);
+  write_all();
+  arg.string = check_path("idx");
+  CU_ASSERT(net_data_fields(&data, NULL, f, &n, message, sizeof message));
+  CU_ASSERT(f[0].dim[1] == HEIGHT && f[0].dim[2] == WIDTH);
 }
 
 static void broken(void) {
@@ -137,6 +141,7 @@ static void broken(void) {
     char path[640];
     snprintf(path, sizeof path, "%s.gz", in(names[i]));
     unlink(path);
+    unlink(in(names[i]));
   }
   refuse("train-images-idx3-ubyte: No such file");
   write_all();
@@ -175,6 +180,13 @@ static void broken(void) {
   b.n = 8;
   write_bytes(1, &b);
   refuse("has 4 records, but");
+  b = make(0);
+  memset(b.b + 4, 0, 4);
+  b.n = 16;
+  write_bytes(0, &b);
+  refuse("train-images-idx3-ubyte: no records");
+  b = make(0);
+  write_bytes(0, &b);
   b = make(1);
   write_bytes(1, &b);
   b = make(2);

@@ -162,6 +162,14 @@ static void forms(void) {
     expect(path, 1, 1, 1, (uint8_t[]){90}, 2);
     expect(path, 3, 1, 1, (uint8_t[]){90, 90, 90}, 2);
   }
+  /* What a file is called does not say what it is. */
+  mkdir(in("odd", ""), 0700);
+  mkdir(in("odd", "a"), 0700);
+  mkdir(in("odd", "b"), 0700);
+  write_jpeg(in("odd", "a/x.png"), 5000, 1, grey, 1, false);
+  write_jpeg(in("odd", "b/x.JPEG"), 1, 1, grey, 1, false);
+  refuse(in("odd", ""), "", "a/x.png: 5000 x 1 pixels; say size");
+  data_close(read_images(in("odd", ""), ", size = 2"));
 }
 
 static void sizes(void) {
@@ -335,6 +343,21 @@ static void too_large(void) {
   free(b);
 }
 
+static void fields(void) {
+  NetField f[NET_FIELDS];
+  int n;
+  char text[900], message[300];
+  NetData none = {.reader = NULL};
+  make_folder("set");
+  snprintf(text, sizeof text, "images(\"%s\", size = 6)", in("set", ""));
+  CU_ASSERT(net_data_fields(&none, text, f, &n, message, sizeof message));
+  CU_ASSERT(n == 2 && f[0].dim[0] == 3 && f[0].dim[1] == 6 &&
+            f[0].dim[2] == 6 && f[1].classes == 3);
+  CU_ASSERT(!net_data_fields(&none, "images(\"no/such\")", f, &n, message,
+                             sizeof message));
+  CU_ASSERT_STRING_EQUAL(message, "no/such: No such file or directory");
+}
+
 static void one_file(void) {
   char text[900], path[700];
   NetData none = {.reader = NULL};
@@ -360,6 +383,7 @@ void suite_images(void) {
       {"folders that are not right", broken_folders},
       {"cut and damaged pictures", broken_pictures},
       {"headers that claim too much", too_large},
+      {"fields", fields},
       {"one file for predict", one_file},
       {NULL, NULL}};
   check_suite("images", tests);

@@ -92,6 +92,31 @@ static void another_file(void) {
   CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "character 4: x is not in"));
 }
 
+static void fields(void) {
+  NetField f[NET_FIELDS];
+  int n;
+  char text[900], message[300];
+  NetData none = {.reader = NULL};
+  snprintf(text, sizeof text, "text(\"%s\", 5)", file("a.txt", "abc", 3));
+  CU_ASSERT(net_data_fields(&none, text, f, &n, message, sizeof message));
+  CU_ASSERT(n == 2 && f[0].rank == 1 && f[0].dim[0] == 5 &&
+            f[0].classes == 3 && f[1].classes == 3);
+  CU_ASSERT(!net_data_fields(&none, "text(\"no/such\")", f, &n, message,
+                             sizeof message));
+}
+
+/* More characters than there may be classes. */
+static void too_many(void) {
+  char *text = malloc(1 << 19), *p = text;
+  for (int code = 0x10000; code < 0x10000 + 66000; code++) {
+    *p++ = (char)(0xf0 | code >> 18);
+    for (int shift = 12; shift >= 0; shift -= 6)
+      *p++ = (char)(0x80 | (code >> shift & 0x3f));
+  }
+  refuse(text, (size_t)(p - text), "", "66000 different characters; at most");
+  free(text);
+}
+
 static void broken(void) {
   static const char *const bytes[] = {"\x80", "\xC0\x80", "\xC1\xBF",
                                       "\xE0\x80\x80", "\xED\xA0\x80",
@@ -114,7 +139,9 @@ void suite_text(void) {
   static const CheckTest tests[] = {{"pieces and what follows them", pieces},
                                     {"parts and names", parts},
                                     {"another file", another_file},
+                                    {"fields", fields},
                                     {"broken files", broken},
+                                    {"too many characters", too_many},
                                     {NULL, NULL}};
   check_suite("text", tests);
 }
