@@ -58,6 +58,8 @@ static void mix_args(uint64_t *hash, const NetArg *args, int32_t n) {
     mix_text(hash, args[i].string);
     mix(hash, args[i].numbers,
         (size_t)args[i].n_numbers * sizeof *args[i].numbers);
+    for (int32_t k = 0; k < args[i].n_strings; k++)
+      mix_text(hash, args[i].strings[k]);
   }
 }
 

@@ -24,11 +24,16 @@ static void on_interrupt(int signal) {
   if (interrupts++) _exit(NET_INTERRUPTED);
 }
 
-void net_run_listen(void) {
+/* `before`: how many Ctrl-C count as done; one more than none ends at once. */
+static void hear(sig_atomic_t before) {
   struct sigaction a = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
   sigemptyset(&a.sa_mask);
-  interrupts = 0;
+  interrupts = before;
   sigaction(SIGINT, &a, NULL);
+}
+
+void net_run_listen(void) {
+  hear(0);
 }
 
 void net_run_quiet(void) {
@@ -217,6 +222,7 @@ int net_run_open(NetRun *r, const NetProgram *p, const NetOptions *o,
   *r = (NetRun){.p = p, .o = o, .seed = o->has_seed ? o->seed : p->seed};
   int status = check_use(p, o, command);
   if (status) return status;
+  hear(1); /* before step 1 there is nothing to lose */
   if (!check_program(p, command, &e) || !check_save(o->save, &e) ||
       !check_save(o->checkpoint, &e) ||
       (o->resume && !net_checkpoint_open(r, o->resume, &e)) ||
@@ -230,6 +236,7 @@ int net_run_open(NetRun *r, const NetProgram *p, const NetOptions *o,
 }
 
 void net_run_close(NetRun *r) {
+  net_run_quiet();
   net_progress_clear(&r->progress);
   net_log_close(&r->log);
   net_pool_free(r->pool);

@@ -276,7 +276,8 @@ int net_tell(NetRun *r, const DataError *e);
 /* What was printed is out, or else it is told and status 0 becomes 3. */
 int net_flush_results(int status);
 /* From here to net_run_quiet the first Ctrl-C makes net_run_interrupted true
- * and the second ends the process. */
+ * and the second ends the process with 130; while a run is opened, the first
+ * does. */
 void net_run_listen(void);
 void net_run_quiet(void);
 bool net_run_interrupted(void);

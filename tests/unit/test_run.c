@@ -155,6 +155,11 @@ static void test_nan(void) {
   CU_ASSERT_EQUAL(line_saved(path), 0);
 }
 
+static void init_interrupted(char *arena, NetPool *pool) {
+  (void)arena, (void)pool;
+  raise(SIGINT);
+}
+
 static void test_interrupt(void) {
   char a[PATH_SIZE];
   const char *path = line_path(a, "interrupted.st");
@@ -163,6 +168,12 @@ static void test_interrupt(void) {
   CU_ASSERT_EQUAL(line_saved(path), 2);
   line_fails(run_over(train_interrupted_twice, path), 130, "");
   CU_ASSERT_EQUAL(line_saved(path), 0);
+  NetProgram p = line_program; /* before the first step */
+  p.init_fn.run = init_interrupted;
+  Child c = line_run_data(&p, "", "--save never");
+  CU_ASSERT_EQUAL(c.status, 130);
+  CU_ASSERT_STRING_EQUAL(c.out, "");
+  child_free(&c);
 }
 
 /* W begins with 0 1 2 times the seed. The run ends with one zero; with two, one
