@@ -1,0 +1,2 @@
+" Files of netc.
+autocmd BufNewFile,BufRead *.net setfiletype netc
