@@ -83,7 +83,7 @@ allow_codegen  := codegen/|ir/|runtime/net\.h
 allow_runtime  := runtime/
 layers:
 	@for rule in $(foreach f,$(FOLDERS),'$f $(allow_$f)'); do \
-	  set -- $$rule; grep -nE '^ *# *include +"' /dev/null $$1/* | \
+	  set -- $$rule; grep -snE '^ *# *include +"' /dev/null $$1/* | \
 	  grep -v '^codegen/driver' | grep -vE "include +\"($$2)" && \
 	  { echo "make layers: $$1/ may include $$2 only"; exit 1; }; done; true
 
