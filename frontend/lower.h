@@ -446,12 +446,17 @@ const Value *prim_mean(PrimCall *c);
 const Value *prim_extreme(PrimCall *c); /* max, min */
 const Value *prim_argmax(PrimCall *c);
 /* lower_shape.c */
+/* A list of sizes, each at least `low`, of at most MAX_RANK - 1. */
+bool need_dims(PrimCall *c, const Value *list, int64_t low, int *rank,
+               int64_t *dim);
 const Value *prim_reshape(PrimCall *c);
+const Value *prim_broadcast(PrimCall *c);
 const Value *prim_permute(PrimCall *c);
 const Value *prim_slice(PrimCall *c);
 const Value *prim_concat(PrimCall *c);
 const Value *prim_pad(PrimCall *c);
 const Value *prim_window(PrimCall *c);
+const Value *prim_fold(PrimCall *c);
 const Value *prim_iota(PrimCall *c);
 const Value *prim_onehot(PrimCall *c);
 const Value *prim_size(PrimCall *c);

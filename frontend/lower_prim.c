@@ -35,16 +35,31 @@ static bool need_single(PrimCall *c, const Value **v, double otherwise) {
   return false;
 }
 
+/* The argument `shape`, if given: a draw of this shape, in a net for each
+ * sample. */
+static const Value *shaped(PrimCall *c, int i, const Value *v) {
+  Lower *L = c->s->L;
+  int rank;
+  int64_t dim[MAX_RANK];
+  if (!c->arg[i])
+    return v;
+  if (!need_dims(c, c->arg[i], 1, &rank, dim))
+    return &poison;
+  return materialise(c->s, c->at, v, L->g != L->init, rank, dim);
+}
+
 static const Value *prim_uniform(PrimCall *c) {
   if (!need_single(c, &c->arg[0], 0) || !need_single(c, &c->arg[1], 1))
     return &poison;
-  return random_value(c->s->L, DIST_UNIFORM, c->arg[0], c->arg[1], address(c));
+  return shaped(c, 2, random_value(c->s->L, DIST_UNIFORM, c->arg[0], c->arg[1],
+                                   address(c)));
 }
 
 static const Value *prim_normal(PrimCall *c) {
   if (!need_single(c, &c->arg[0], 0) || !need_single(c, &c->arg[1], 1))
     return &poison;
-  return random_value(c->s->L, DIST_NORMAL, c->arg[0], c->arg[1], address(c));
+  return shaped(c, 2, random_value(c->s->L, DIST_NORMAL, c->arg[0], c->arg[1],
+                                   address(c)));
 }
 
 static const Value *prim_bernoulli(PrimCall *c) {
@@ -57,7 +72,8 @@ static const Value *prim_bernoulli(PrimCall *c) {
          value_text(c->s->L, p));
     return &poison;
   }
-  return random_value(c->s->L, DIST_BERNOULLI, p, NULL, address(c));
+  return shaped(c, 1, random_value(c->s->L, DIST_BERNOULLI, p, NULL,
+                                   address(c)));
 }
 
 static const Value *prim_einsum(PrimCall *c) {
@@ -134,11 +150,13 @@ static const Prim prims[] = {
     {"mean", "x axis? keep?", prim_mean, OP_SUM},
     {"argmax", "x axis?", prim_argmax, OP_ARGMAX},
     {"reshape", "x shape", prim_reshape, OP_RESHAPE},
+    {"broadcast", "x shape", prim_broadcast, OP_BROADCAST},
     {"permute", "x axes", prim_permute, OP_PERMUTE},
     {"slice", "x axis start end step?", prim_slice, OP_SLICE},
     {"concat", ".. axis?", prim_concat, OP_CONCAT},
     {"pad", "x axis before after value?", prim_pad, OP_PAD},
     {"window", "x axis size stride? dilation?", prim_window, OP_WINDOW},
+    {"fold", "x axis stride? dilation?", prim_fold, OP_FOLD},
     {"size", "x axis?", prim_size, OP_COUNT},
     {"shape", "x", prim_shape, OP_COUNT},
     {"rank", "x", prim_rank, OP_COUNT},
@@ -146,9 +164,9 @@ static const Prim prims[] = {
     {"iota", "n", prim_iota, OP_IOTA},
     {"onehot", "label classes?", prim_onehot, OP_EQ},
     {"einsum", "spec a b", prim_einsum, OP_DOT},
-    {"uniform", "low? high?", prim_uniform, OP_RAND},
-    {"normal", "mean? std?", prim_normal, OP_RAND},
-    {"bernoulli", "p", prim_bernoulli, OP_RAND},
+    {"uniform", "low? high? shape?", prim_uniform, OP_RAND},
+    {"normal", "mean? std? shape?", prim_normal, OP_RAND},
+    {"bernoulli", "p shape?", prim_bernoulli, OP_RAND},
     {"weighted", "value w", prim_weighted, OP_COUNT},
     {"expect", "condition x wanted", prim_expect, OP_COUNT},
     {"error", "text", prim_error, OP_COUNT},

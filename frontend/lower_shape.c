@@ -25,8 +25,8 @@ static bool optional_whole(PrimCall *c, int i, const char *what, int64_t low,
 
 /* -- reshape */
 
-static bool read_dims(PrimCall *c, const Value *list, int64_t low, int *rank,
-                      int64_t *dim) {
+bool need_dims(PrimCall *c, const Value *list, int64_t low, int *rank,
+               int64_t *dim) {
   if (list->kind != V_LIST) {
     fail(c->s, "E0301", c->at, "a shape is a list, [..], but this is %s",
          value_text(c->s->L, list));
@@ -74,7 +74,7 @@ const Value *prim_reshape(PrimCall *c) {
   const Value *x = operand(c);
   int rank;
   int64_t all[MAX_RANK + 1] = {L->batch};
-  if (!x || !read_dims(c, c->arg[1], -1, &rank, all + x->sample))
+  if (!x || !need_dims(c, c->arg[1], -1, &rank, all + x->sample))
     return &poison;
   int64_t count = 1;
   for (int i = 0; i < sample_rank(x); i++)
@@ -92,6 +92,34 @@ const Value *prim_reshape(PrimCall *c) {
       !memcmp(all, x->node->type.dim, (size_t)rank * sizeof *all))
     return x;
   return value_node(L, reshape_to(L, x->node, rank, all), x->sample);
+}
+
+/* -- broadcast */
+
+const Value *prim_broadcast(PrimCall *c) {
+  Lower *L = c->s->L;
+  const Value *x = operand(c);
+  int rank;
+  int64_t all[MAX_RANK + 1] = {L->batch};
+  if (!x || !need_dims(c, c->arg[1], 1, &rank, all + x->sample))
+    return &poison;
+  int own = sample_rank(x);
+  const int64_t *dim = sample_dims(x), *to = all + x->sample + rank - own;
+  bool fits = own <= rank;
+  for (int i = 0; fits && i < own; i++)
+    fits = dim[i] == 1 || dim[i] == to[i];
+  if (!fits) {
+    Diag *diag = fail(c->s, "E0308", c->at, "%s cannot be repeated to become %s",
+                      value_text(L, x),
+                      shape_text(L, rank, all + x->sample));
+    note_origin(L, diag, x);
+    return &poison;
+  }
+  rank += x->sample;
+  if (!check_size(c->s, c->at, rank, all))
+    return &poison;
+  return value_node(L, to_node(L, x, x->node->type.dtype, x->sample, rank, all),
+                    x->sample);
 }
 
 /* -- permute, slice, concat */
@@ -262,6 +290,37 @@ const Value *prim_window(PrimCall *c) {
     return &poison;
   return value_node(L, graph_window(L->g, x->node, axis + x->sample, size,
                                     stride, dilation),
+                    x->sample);
+}
+
+/* The adjoint of window: the last axis holds the windows' elements, and each is
+ * added where its window lies on the axis. */
+const Value *prim_fold(PrimCall *c) {
+  Lower *L = c->s->L;
+  const Value *x = operand(c);
+  int axis;
+  int64_t stride, dilation;
+  if (!x || !need_axis(c, c->arg[1], sample_rank(x), &axis) ||
+      !optional_whole(c, 2, "a stride", 1, 1, &stride) ||
+      !optional_whole(c, 3, "a dilation", 1, 1, &dilation))
+    return &poison;
+  int last = sample_rank(x) - 1;
+  if (axis == last) {
+    fail(c->s, "E0306", c->at, "axis %d of %s holds the windows' elements, and "
+         "cannot be the one along which they are added", axis,
+         value_text(L, x));
+    return &poison;
+  }
+  const int64_t *dim = sample_dims(x);
+  Type t = x->node->type;
+  t.rank--;
+  int64_t extent = (dim[axis] - 1) * stride + (dim[last] - 1) * dilation + 1;
+  t.dim[axis + x->sample] = extent;
+  if (!check_size(c->s, c->at, t.rank, t.dim))
+    return &poison;
+  Node *n = cast_to(L, x->node, T_F32);
+  return value_node(L, graph_fold(L->g, n, axis + x->sample, extent, stride,
+                                  dilation),
                     x->sample);
 }
 

@@ -341,6 +341,11 @@ static int least(int a, int b) {
   return a < b ? a : b;
 }
 
+static int to_change(char a, char b) {
+  bool digits = a >= '0' && a <= '9' && b >= '0' && b <= '9';
+  return a == b ? 0 : digits ? 3 : 1; /* for conv2d rather conv than conv1d */
+}
+
 /* Letters to add, drop, change or exchange with their neighbour to make b of
  * a; case does not count. Both have at most LONGEST_NAME letters. */
 static int distance(const char *a, int na, const char *b, int nb) {
@@ -352,7 +357,7 @@ static int distance(const char *a, int na, const char *b, int nb) {
   for (int i = 1; i <= na; i++)
     for (int j = 1; j <= nb; j++) {
       char x = lower_case(a[i - 1]), y = lower_case(b[j - 1]);
-      d[i][j] = least(d[i - 1][j - 1] + (x != y),
+      d[i][j] = least(d[i - 1][j - 1] + to_change(x, y),
                       1 + least(d[i - 1][j], d[i][j - 1]));
       if (i > 1 && j > 1 && x == lower_case(b[j - 2]) &&
           lower_case(a[i - 2]) == y)

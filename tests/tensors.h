@@ -20,5 +20,9 @@ double *tensors_get(const Tensors *t, const char *name, size_t *n);
 
 /* A log: one JSON object a line. Returns an array, NULL if a line is bad. */
 json_t *log_read(const char *path);
+/* The training steps' own records (--print-every 1), in order: puts the number
+ * under `key`, or under "loss" where a record has no such key, into v[0 ..
+ * most). Returns how many there are. */
+int log_steps(const json_t *log, const char *key, int most, double *v);
 
 #endif

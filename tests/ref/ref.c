@@ -22,32 +22,12 @@ static const struct Tolerance {
   double weights;   /* absolute; 50 steps move weights by 1e-3 to 1e-1 */
 } tolerance = {.relative = 1e-5, .distances = 2, .weights = 1e-4};
 
-/* The steps' own records, in order; a record of an epoch has no step number
- * of its own or another split. */
-static int steps_of(const json_t *log, const char *key, double *v) {
-  int n = 0;
-  size_t i;
-  json_t *record;
-  json_array_foreach(log, i, record) {
-    json_t *step = json_object_get(record, "step");
-    const char *split = json_string_value(json_object_get(record, "split"));
-    if (split && !strcmp(split, "train") && json_is_integer(step) &&
-        json_integer_value(step) == n && n < STEPS) {
-      json_t *value = json_object_get(record, key);
-      if (!value) /* without penalties the total is the loss */
-        value = json_object_get(record, "loss");
-      v[n++] = json_number_value(value);
-    }
-  }
-  return n;
-}
-
 static bool compare_steps(const char *name, const char *key, const json_t *log,
                           const Tensors *want) {
   double got[STEPS];
   size_t n = 0;
   double *ref = tensors_get(want, key, &n); /* [STEPS, 2]: f32, f64 */
-  int steps = steps_of(log, key, got);
+  int steps = log_steps(log, key, STEPS, got);
   bool ok = check_that(ref && n == 2 * (size_t)steps && steps,
                        "%s: %d steps logged, not %zu", name, steps, n / 2);
   for (int i = 0; ok && i < steps; i++) {

@@ -204,7 +204,7 @@ static void test_json(void) {
 
 static void test_nearest(void) {
   static const char *const names[] = {"linear",  "conv",     "relu",
-                                      "dropout", "momentum", "lr"};
+                                      "dropout", "momentum", "lr", "conv1d"};
   static const struct {
     const char *name, *near;
   } rows[] = {
@@ -217,6 +217,7 @@ static void test_nearest(void) {
       {"droput", "dropout"},
       {"momentun", "momentum"},
       {"lt", NULL},
+      {"conv2d", "conv"},
       {"LR", "lr"},
       {"softmax", NULL},
       {"", NULL},
@@ -224,7 +225,7 @@ static void test_nearest(void) {
       {"linearlinearlinearlinearlinearlinearlinear", NULL},
   };
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-    const char *near = nearest_name(rows[i].name, names, 6);
+    const char *near = nearest_name(rows[i].name, names, 7);
     check_that(near == rows[i].near ||
                    (near && rows[i].near && !strcmp(near, rows[i].near)),
                "%s: %s", rows[i].name, near ? near : "nothing");

@@ -1,0 +1,391 @@
+/* The library in frontend/prelude.net: each definition has a training in
+ * tests/ref/prelude/, whose losses, last weights and evaluation must be
+ * PyTorch's (make_prelude_refs.py made them); and copied into the user's file
+ * under another name it must give the same step, to the bit. What draws random
+ * bits has no reference: that their shares are right is shown here. */
+#include "tests/check.h"
+#include "tests/tensors.h"
+
+#include <ctype.h>
+#include <glob.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DIR "tests/ref/prelude/"
+enum { STEPS = 21, KEPT = 16, MOST_STEPS = 100, TEXT = 16384, LONG_NAME = 48 };
+
+/* How far netc may be from PyTorch, and why. */
+static const struct Tolerance {
+  double relative;  /* sums in another order: f32 rounding grows over 21 steps */
+  double distances; /* of PyTorch's f32 from its f64: what f32 can promise */
+  double weights;   /* of a tensor's largest element */
+} tolerance = {.relative = 1e-5, .distances = 2, .weights = 1e-4};
+
+/* `netc run` on the file; logs each step. */
+static Run train(const char *file, const char *log, const char *save,
+                 const char *epochs) {
+  remove(log);
+  remove(save);
+  const char *argv[16] = {check_netc(), "run",  file,
+                          "--log",      log,    "--save",
+                          save,         "--print-every", "1",
+                          "--quiet",    epochs ? "--epochs" : NULL,
+                          epochs};
+  return check_run(120, argv);
+}
+
+/* -- against PyTorch */
+
+static bool near(double got, double f32, double f64) {
+  double limit = fmax(tolerance.relative * fabs(f64),
+                      tolerance.distances * fabs(f32 - f64));
+  return fabs(got - f64) <= limit;
+}
+
+static double *get(const Tensors *t, const char *name, const char *key,
+                   size_t *n) {
+  char full[128];
+  snprintf(full, sizeof full, "%s/%s", name, key);
+  return tensors_get(t, full, n);
+}
+
+static void compare_steps(const char *name, const char *key, const json_t *log,
+                          const Tensors *want) {
+  double got[STEPS];
+  size_t n = 0;
+  double *ref = get(want, name, key, &n); /* [STEPS, 2]: f32, f64 */
+  int steps = log_steps(log, key, STEPS, got);
+  bool ok = check_that(n == 2 * STEPS && steps == STEPS, "%s: %d steps", name,
+                       steps);
+  for (int i = 0; ok && i < STEPS; i++)
+    ok = check_that(near(got[i], ref[2 * i], ref[2 * i + 1]),
+                    "%s: %s of step %d is %.9g, in PyTorch %.9g (f32), %.9g "
+                    "(f64)", name, key, i, got[i], ref[2 * i], ref[2 * i + 1]);
+  free(ref);
+}
+
+static void compare_test(const char *name, const json_t *log,
+                         const Tensors *want) {
+  size_t n = 0, i;
+  double *ref = get(want, name, "test", &n), got = NAN;
+  json_t *record;
+  json_array_foreach(log, i, record) {
+    const char *split = json_string_value(json_object_get(record, "split"));
+    if (split && !strcmp(split, "test"))
+      got = json_number_value(json_object_get(record, "loss"));
+  }
+  if (check_that(n == 2, "%s: no reference", name))
+    check_that(near(got, ref[0], ref[1]), "%s: evaluation gives %.9g, in "
+               "PyTorch %.9g", name, got, ref[1]);
+  free(ref);
+}
+
+/* One tensor after the last step; the reference has each stride-th element. */
+static void compare_tensor(const char *name, const char *key,
+                           const Tensors *saved, const Tensors *want) {
+  size_t n = 0, m = 0;
+  double *ref = get(want, name, key, &n), *w = tensors_get(saved, key, &m);
+  size_t stride = (m + KEPT - 1) / KEPT;
+  double largest = 0.01, far = 0;
+  if (check_that(w && m > 0 && n == (m + stride - 1) / stride,
+                 "%s: %s is not saved, or has another size", name, key)) {
+    for (size_t i = 0; i < n; i++) {
+      largest = fmax(largest, fabs(ref[i]));
+      double d = fabs(ref[i] - w[i * stride]);
+      if (!(d <= far)) /* a NaN too */
+        far = d;
+    }
+    check_that(far <= tolerance.weights * largest, "%s: %s is %.2e away from "
+               "PyTorch", name, key, far);
+  }
+  free(ref);
+  free(w);
+}
+
+static void compare_weights(const char *name, const Tensors *saved,
+                            const Tensors *want) {
+  const char *full;
+  json_t *entry;
+  size_t length = strlen(name);
+  json_object_foreach(want->header, full, entry)
+    if (!strncmp(full, name, length) && !strncmp(full + length, "/net.", 5))
+      compare_tensor(name, full + length + 1, saved, want);
+}
+
+static void reference(const char *path, const Tensors *want) {
+  const char *log_path = check_path("log"), *save = check_path("save");
+  char name[LONG_NAME], total[LONG_NAME + 8];
+  const char *base = path + strlen(DIR);
+  snprintf(name, sizeof name, "%.*s", (int)strcspn(base, "."), base);
+  snprintf(total, sizeof total, "%s/total", name);
+  Run r = train(path, log_path, save, NULL);
+  if (check_that(!r.status, "%s\nexit %d\n%.600s", r.command, r.status,
+                 r.err)) {
+    json_t *log = log_read(log_path);
+    Tensors saved = tensors_read(save);
+    compare_steps(name, "loss", log, want);
+    if (json_object_get(want->header, total))
+      compare_steps(name, "total", log, want);
+    compare_test(name, log, want);
+    compare_weights(name, &saved, want);
+    tensors_free(&saved);
+    json_decref(log);
+  }
+  run_free(&r);
+}
+
+static bool is_drawn(const char *path) {
+  return !strncmp(path + strlen(DIR), "draw_", 5);
+}
+
+static void references(void) {
+  glob_t found;
+  Tensors want = tensors_read(DIR "references.safetensors");
+  if (check_that(want.header && !glob(DIR "*.net", 0, NULL, &found), "no files"))
+    for (size_t i = 0; i < found.gl_pathc; i++)
+      if (!is_drawn(found.gl_pathv[i]))
+        reference(found.gl_pathv[i], &want);
+  globfree(&found);
+  tensors_free(&want);
+}
+
+/* -- the definitions of the prelude, and where they are used */
+
+typedef struct Definition {
+  char name[LONG_NAME];
+  const char *begin, *end; /* in the prelude's text */
+} Definition;
+
+static bool is_word(char c) {
+  return isalnum((unsigned char)c) || c == '_';
+}
+
+/* Behind the word that opens a definition, NULL: none is opened here. */
+static const char *opens(const char *line) {
+  static const char *const kinds[] = {"layer ",    "loss ",     "penalty ",
+                                      "schedule ", "optimizer ", "init "};
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+    if (!strncmp(line, kinds[i], strlen(kinds[i])))
+      return line + strlen(kinds[i]);
+  return NULL;
+}
+
+/* Reads the next definition from *p on; false at the end. A definition ends
+ * before the next line that opens one or that is a comment. */
+static bool next_definition(const char **p, Definition *d) {
+  const char *line = *p, *name = NULL;
+  while (*line && !(name = opens(line)))
+    line += strcspn(line, "\n") + 1;
+  if (!*line)
+    return false;
+  d->begin = line;
+  snprintf(d->name, sizeof d->name, "%.*s", (int)strcspn(name, "( "), name);
+  do
+    line += strcspn(line, "\n") + (strchr(line, '\n') != NULL);
+  while (*line && !opens(line) && *line != '#');
+  *p = d->end = line;
+  return true;
+}
+
+/* The next use of the name in a program: as a word that is neither a member nor
+ * the name of an argument or of a stage, and not in a text. NULL: none. */
+static const char *next_use(const char *text, const char *name) {
+  size_t n = strlen(name);
+  bool in_text = false, in_comment = false;
+  for (const char *p = text; *p; p++) {
+    in_text = in_text != (*p == '"');
+    in_comment = *p == '#' || (in_comment && *p != '\n');
+    bool starts = p == text || !(is_word(p[-1]) || p[-1] == '.');
+    if (in_text || in_comment || !starts || strncmp(p, name, n) ||
+        is_word(p[n]))
+      continue;
+    const char *rest = p + n + strspn(p + n, " ");
+    bool named = *rest == '=' || *rest == ':' || *rest == '.';
+    bool stage = p >= text + 3 && !strncmp(p - 3, "as ", 3);
+    if (!named && !stage)
+      return p;
+  }
+  return NULL;
+}
+
+/* A file that uses the definition, with its text; NULL if there is none. */
+static char *user_of(const glob_t *files, const char *name, const char **path) {
+  for (size_t i = 0; i < files->gl_pathc; i++) {
+    char *text = check_read(files->gl_pathv[i], NULL);
+    *path = files->gl_pathv[i];
+    if (text && next_use(text, name))
+      return text;
+    free(text);
+  }
+  return NULL;
+}
+
+/* Writes the program with a definition of its own, `own_NAME`, in place of the
+ * prelude's. */
+static bool write_copy(const char *path, const Definition *d,
+                       const char *program) {
+  char *out = malloc(TEXT), *to = out;
+  const char *from = program, *use;
+  if (!out)
+    return false;
+  while ((use = next_use(from, d->name))) {
+    to += sprintf(to, "%.*sown_%s", (int)(use - from), from, d->name);
+    from = use + strlen(d->name);
+  }
+  to += sprintf(to, "%s\n", from);
+  const char *name = strstr(d->begin, d->name);
+  to += sprintf(to, "%.*sown_%.*s", (int)(name - d->begin), d->begin,
+                (int)(d->end - name), name);
+  bool ok = check_write(path, out, (size_t)(to - out));
+  free(out);
+  return ok;
+}
+
+static bool same_files(const char *a, const char *b) {
+  size_t n = 0, m = 0;
+  char *s = check_read(a, &n), *t = check_read(b, &m);
+  bool same = s && t && n > 0 && n == m && !memcmp(s, t, n);
+  free(s);
+  free(t);
+  return same;
+}
+
+/* The logs may differ in their penalties' names alone, which are the
+ * definitions'; what they say is in the weights. */
+static void compare_copy(const Definition *d, const char *path,
+                         const char *program) {
+  const char *copy = check_path("copy.net"), *log = check_path("log");
+  const char *a = check_path("a.safetensors"), *b = check_path("b.safetensors");
+  check_that(write_copy(copy, d, program), "%s", copy);
+  Run first = train(path, log, a, "2"), second = train(copy, log, b, "2");
+  check_that(!first.status, "%s: exit %d\n%.300s", path, first.status,
+             first.err);
+  check_that(!second.status, "%s, copied: exit %d\n%.600s", d->name,
+             second.status, second.err);
+  check_that(same_files(a, b) && !strcmp(first.out, second.out),
+             "%s: a copy of %s gives other weights", path, d->name);
+  run_free(&first);
+  run_free(&second);
+}
+
+static void copies(void) {
+  glob_t files;
+  char *prelude = check_read("frontend/prelude.net", NULL);
+  const char *next = prelude, *path = NULL;
+  Definition d;
+  int count = 0;
+  if (!check_that(prelude && !glob(DIR "*.net", 0, NULL, &files), "no files"))
+    return;
+  while (next_definition(&next, &d)) {
+    char *text = user_of(&files, d.name, &path);
+    if (check_that(text != NULL, "no file in " DIR " uses %s", d.name))
+      compare_copy(&d, path, text);
+    free(text);
+    count++;
+  }
+  check_that(count > 60, "%d definitions", count);
+  globfree(&files);
+  free(prelude);
+}
+
+/* -- random bits. The loss of draw_*.net is the mask itself, read as a binary
+ * number; each step has one row. */
+
+static int masks(const char *file, double *v) {
+  const char *log_path = check_path("log"), *save = check_path("save");
+  Run r = train(file, log_path, save, NULL);
+  check_that(!r.status, "%s\nexit %d\n%.600s", r.command, r.status, r.err);
+  json_t *log = log_read(log_path);
+  int n = log_steps(log, "loss", MOST_STEPS, v);
+  json_decref(log);
+  run_free(&r);
+  return n;
+}
+
+/* `parts` groups of bits drop together, with probability p. */
+static void drops(const char *file, int parts, int bits, double p) {
+  double v[MOST_STEPS], kept = 0;
+  int steps = masks(file, v), same = 0;
+  for (int i = 0; i < steps; i++) {
+    double all = round(v[i]);
+    check_that(fabs(v[i] - all) < 1e-3, "%s: %.9g is no mask", file, v[i]);
+    for (int k = 0; k < parts; k++) {
+      long group = (long)(all / pow(2, k * bits)) % (1L << bits);
+      check_that(group == 0 || group == (1L << bits) - 1,
+                 "%s: part %d is dropped in parts", file, k);
+      kept += group != 0;
+    }
+    same += i > 0 && v[i] == v[i - 1];
+  }
+  double n = steps * parts, deviation = sqrt(p * (1 - p) / n);
+  check_that(steps == 70 && same < (parts > 1 ? 35 : 60), "%s: %d steps", file,
+             steps);
+  check_that(fabs(kept / n - (1 - p)) < 4 * deviation, "%s keeps %g of 1", file,
+             kept / n);
+}
+
+static void dropouts(void) {
+  drops(DIR "draw_dropout.net", 8, 1, 0.4);
+  drops(DIR "draw_dropout2d.net", 4, 2, 0.4);
+  drops(DIR "draw_drop_path.net", 1, 8, 0.4);
+}
+
+/* Of `W` in draw_init.net: the least and the largest, mean and deviation. */
+static void drawn(const Tensors *t, const char *name, double bound, double mean,
+                  double deviation) {
+  size_t n = 0;
+  double *w = tensors_get(t, name, &n), sum = 0, squares = 0, far = 0;
+  for (size_t i = 0; i < n; i++) {
+    sum += w[i] / (double)n;
+    far = fmax(far, fabs(w[i] - mean));
+  }
+  for (size_t i = 0; i < n; i++)
+    squares += (w[i] - sum) * (w[i] - sum) / (double)n;
+  double error = deviation / sqrt((double)n);
+  check_that(n >= 6000, "%s: %zu elements", name, n);
+  check_that(fabs(sum - mean) < 4 * error, "%s: mean %g", name, sum);
+  check_that(fabs(sqrt(squares) / deviation - 1) < 0.04, "%s: deviation %g, not "
+             "%g", name, sqrt(squares), deviation);
+  check_that(far <= bound && far > bound * 0.98, "%s: %g from the mean, not %g",
+             name, far, bound);
+  free(w);
+}
+
+static void initialisers(void) {
+  static const char net[] = DIR "draw_init.net";
+  const char *save = check_path("save");
+  Run r = train(net, check_path("log"), save, "0");
+  if (!check_that(!r.status, "%s: exit %d\n%.600s", net, r.status, r.err))
+    return;
+  Tensors t = tensors_read(save);
+  double root3 = sqrt(3), bound = sqrt(6.0 / (6 + 1000));
+  drawn(&t, "net.d.xavier_u", bound, 0, bound / root3);
+  drawn(&t, "net.d.kaiming_u", 1, 0, 1 / root3);
+  drawn(&t, "net.d.trunc", 2, 0, 0.8796);
+  bound = 1 / sqrt(6);
+  drawn(&t, "net.a.W", bound, 0, bound / root3);
+  double xavier = sqrt(2.0 / (6 + 1000)), kaiming = 1 / root3;
+  for (int i = 0; i < 2; i++) { /* these have no bound */
+    const char *name = i ? "net.d.kaiming_n" : "net.d.xavier_n";
+    size_t n = 0;
+    double *w = tensors_get(&t, name, &n), squares = 0;
+    for (size_t k = 0; k < n; k++)
+      squares += w[k] * w[k] / (double)n;
+    double ratio = sqrt(squares) / (i ? kaiming : xavier);
+    check_that(n == 6000 && fabs(ratio - 1) < 0.04, "%s: deviation off by %g",
+               name, ratio);
+    free(w);
+  }
+  tensors_free(&t);
+  run_free(&r);
+}
+
+void suite_prelude(void) {
+  check_suite("prelude", (const CheckTest[]){{"PyTorch's numbers", references},
+                                             {"copies", copies},
+                                             {"dropout", dropouts},
+                                             {"initialisers", initialisers},
+                                             {0}});
+}
