@@ -73,6 +73,20 @@ static const Node *behind_views(const Fuse *s, const Node *n) {
   }
 }
 
+static bool is_one_number(const Node *n) {
+  while (n->op == OP_BROADCAST || n->op == OP_CAST) n = n->in[0];
+  return n->op == OP_CONST || n->type.rank == 0;
+}
+
+/* Where random numbers are kept: as the outcome of the one comparison with a
+ * number that reads them, a byte each, or as they are. */
+static const Node *drawn_as(const Fuse *s, const Node *rand) {
+  const Node *user = s->user[rand->id];
+  if (s->users[rand->id] != 1 || (user->op != OP_LT && user->op != OP_LE))
+    return rand;
+  return is_one_number(user->in[user->in[0] == rand]) ? user : rand;
+}
+
 /* Which nodes are materialised, as far as that can be told beforehand. */
 static void choose(Fuse *s) {
   for (int i = 0; i < s->g->n_outputs; i++) {
@@ -86,8 +100,8 @@ static void choose(Fuse *s) {
     bool shared = s->uses[i] > 1 &&
                   (info->reduces || (info->elementwise && s->cost[i] > CHEAP));
     if (shared) s->mat[behind_views(s, n)->id] = true;
-    if (n->op == OP_RAND || n->op == OP_FOLD || n->op == OP_SCATTER)
-      s->mat[i] = true;
+    if (n->op == OP_RAND) s->mat[drawn_as(s, n)->id] = true;
+    if (n->op == OP_FOLD || n->op == OP_SCATTER) s->mat[i] = true;
     /* one overlap-add does for both axes of a picture */
     if (n->op == OP_FOLD && n->in[0]->op == OP_FOLD && s->uses[n->in[0]->id] == 1)
       s->mat[n->in[0]->id] = false;
