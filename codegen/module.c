@@ -12,6 +12,8 @@
 #include "codegen/emit.h"
 #include "codegen/target.h"
 
+enum { BRIEF = 1 << 20 }; /* points of a kernel that runs once */
+
 static void add_attribute(LLVMContextRef c, LLVMValueRef fn, const char *key,
                           const char *value) {
   LLVMAttributeRef a = LLVMCreateStringAttribute(
@@ -19,11 +21,14 @@ static void add_attribute(LLVMContextRef c, LLVMValueRef fn, const char *key,
   LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, a);
 }
 
-static void set_attributes(const Target *t, LLVMContextRef c, LLVMValueRef fn) {
-  static const char nounwind[] = "nounwind";
-  unsigned kind = LLVMGetEnumAttributeKindForName(nounwind, strlen(nounwind));
+static void add_flag(LLVMContextRef c, LLVMValueRef fn, const char *name) {
+  unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
   LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
                           LLVMCreateEnumAttribute(c, kind, 0));
+}
+
+static void set_attributes(const Target *t, LLVMContextRef c, LLVMValueRef fn) {
+  add_flag(c, fn, "nounwind");
   add_attribute(c, fn, "target-cpu", t->cpu);
   if (t->features[0] != 0) add_attribute(c, fn, "target-features", t->features);
 }
@@ -61,6 +66,13 @@ static bool is_shared(const Emission *e, int kernel) {
   return e->shapes->uses[e->shapes->first[kernel]] > 1;
 }
 
+/* Whether running the kernel takes less time than optimising it would. */
+static bool is_brief(const Emission *e, const Kernel *k) {
+  double points = 1;
+  for (int d = 0; d < kernel_dims(k); d++) points *= (double)k->extent[d];
+  return points < BRIEF && strcmp(e->f->name, "init") == 0;
+}
+
 /* The kernel's code, or where it is elsewhere, its name. */
 static LLVMValueRef code_of(const Emission *e, int kernel) {
   const char *name = arena_printf(e->arena, "net_%s_k%d", e->f->name, kernel);
@@ -70,6 +82,10 @@ static LLVMValueRef code_of(const Emission *e, int kernel) {
   LLVMValueRef fn = emit_kernel(e->arena, e->b, e->m, e->f,
                                 e->f->kernel[kernel], name, shape);
   own_attributes(e, fn);
+  if (is_brief(e, e->f->kernel[kernel])) {
+    add_flag(e->b->context, fn, "noinline"); /* optnone wants it */
+    add_flag(e->b->context, fn, "optnone");
+  }
   return fn;
 }
 

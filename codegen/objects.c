@@ -121,10 +121,16 @@ static void *compile_part(void *operand) {
   return NULL;
 }
 
+enum { /* in units of about 20 us */
+  KERNEL_WEIGHT = 40, /* whatever is in it */
+  RAND_WEIGHT = 150,
+  PART_WEIGHT = 600 /* worth a thread */
+};
+
 /* About how long a kernel takes to compile: instructions, for each position of its
  * tile, and again for what tiles leave over. */
 static double weight_of(const Kernel *k) {
-  double positions = 1, copies = 1;
+  double positions = 1, copies = 1, rand = 0;
   for (int d = 0; d < kernel_dims(k); d++) {
     int64_t tile = k->schedule.tile[d];
     int64_t step = tile * (d == k->schedule.vec ? k->schedule.lanes : 1);
@@ -132,10 +138,10 @@ static double weight_of(const Kernel *k) {
     if (step > 0 && k->extent[d] % step != 0 && k->extent[d] > step)
       copies *= 1.5;
   }
-  return k->n_instrs * (4 + positions * copies);
+  for (int n = 0; n < k->n_instrs; n++)
+    if (k->instr[n].kop == K_RAND) rand += RAND_WEIGHT;
+  return KERNEL_WEIGHT + copies * rand + k->n_instrs * (4 + positions * copies);
 }
-
-enum { KERNEL_WEIGHT = 200, PART_WEIGHT = 4000 };
 
 static int count_cores(void) {
   cpu_set_t set;
@@ -150,7 +156,7 @@ static int share_out(Arena *a, const KFunc *f, const Shapes *s, int *part) {
   double *weight = arena_alloc(a, (size_t)(s->n + 1) * sizeof *weight);
   for (int i = 0; i < s->n; i++)
     if (s->first[i] == i)
-      total += weight[i] = KERNEL_WEIGHT + weight_of(f->kernel[i]);
+      total += weight[i] = weight_of(f->kernel[i]);
   int parts = count_cores();
   if (parts > MAX_OBJECTS) parts = MAX_OBJECTS;
   if (parts > total / PART_WEIGHT) parts = (int)(total / PART_WEIGHT);
@@ -165,7 +171,7 @@ static int share_out(Arena *a, const KFunc *f, const Shapes *s, int *part) {
   return parts;
 }
 
-static void compile_all(Arena *a, Part *part, int n) {
+static void compile_all(Part *part, int n) {
   pthread_t thread[MAX_OBJECTS];
   bool started[MAX_OBJECTS] = {false};
   for (int i = 1; i < n; i++)
@@ -174,7 +180,6 @@ static void compile_all(Arena *a, Part *part, int n) {
     if (!started[i]) compile_part(&part[i]);
   for (int i = 1; i < n; i++)
     if (started[i]) pthread_join(thread[i], NULL);
-  (void)a;
 }
 
 static Objects compile_function(Arena *a, const Target *t, const KModule *m,
@@ -186,7 +191,7 @@ static Objects compile_function(Arena *a, const Target *t, const KModule *m,
     part[i] = (Part){.arena = arena_new(), .target = t, .m = m, .f = f,
                      .shapes = shapes,
                      .module = {.number = i, .of_kernel = of_kernel}};
-  compile_all(a, part, o.n);
+  compile_all(part, o.n);
   for (int i = 0; i < o.n; i++) {
     LLVMMemoryBufferRef object = part[i].object;
     o.object[i] = (Bytes){

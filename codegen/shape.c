@@ -9,7 +9,7 @@
 
 _Static_assert(sizeof(Instr) == 344, "add the new field to add_instr");
 _Static_assert(sizeof(Schedule) == 152, "add the new field to add_schedule");
-_Static_assert(sizeof(Affine) == 136, "add the new field to add_affine");
+_Static_assert(sizeof(Affine) == 136, "add the new field to put_affine");
 _Static_assert(sizeof(Kernel) == 320, "add the new field to shape_of");
 
 typedef struct Words {
@@ -25,11 +25,6 @@ static void add(Words *w, int64_t v) {
   w->word[w->n++] = v;
 }
 
-static void add_affine(Words *w, const Kernel *k, const Affine *a) {
-  add(w, a->base);
-  for (int d = 0; d < kernel_dims(k); d++) add(w, a->coef[d]);
-}
-
 static int number_of(Words *w, int buffer) {
   int i = 0;
   while (i < w->n_buffers && w->buffer[i] != buffer) i++;
@@ -37,23 +32,51 @@ static int number_of(Words *w, int buffer) {
   return i;
 }
 
+/* Numbers of which most are 0: a bit for each that is not, and then those. */
+typedef struct Sparse {
+  int n;
+  uint64_t bits;
+  int64_t value[64];
+} Sparse;
+
+static void put(Sparse *s, int64_t v) {
+  if (v != 0) s->bits |= (uint64_t)1 << s->n;
+  s->value[s->n++] = v;
+}
+
+static void put_affine(Sparse *s, const Kernel *k, const Affine *a) {
+  put(s, a->base);
+  for (int d = 0; d < kernel_dims(k); d++) put(s, a->coef[d]);
+}
+
+static void add_sparse(Words *w, const Sparse *s) {
+  add(w, (int64_t)s->bits);
+  for (int i = 0; i < s->n; i++)
+    if (s->value[i] != 0) add(w, s->value[i]);
+}
+
+enum { INSTR_NUMBERS = 12 + 2 * (MAX_DIMS + 1) };
+_Static_assert((int)INSTR_NUMBERS <= 64, "a Sparse is too small");
+
 static void add_instr(Words *w, const Kernel *k, const Instr *i) {
+  Sparse s;
   int64_t value;
   memcpy(&value, &i->value, sizeof value);
-  bool access = i->kop == K_LOAD || i->kop == K_STORE;
-  add(w, i->kop);
-  add(w, i->op);
-  add(w, i->type);
-  for (int o = 0; o < 3; o++) add(w, i->in[o]);
-  add(w, access ? number_of(w, i->buffer) : -1);
-  add_affine(w, k, &i->at);
-  add_affine(w, k, &i->row);
-  add(w, i->scale);
-  add(w, i->low);
-  add(w, i->high);
-  add(w, value);
-  add(w, i->place);
-  add(w, i->accumulate);
+  s.n = 0;
+  s.bits = 0;
+  put(&s, i->kop | i->op << 8 | (int64_t)i->type << 32);
+  for (int o = 0; o < 3; o++) put(&s, i->in[o] + 1);
+  put(&s, i->kop == K_LOAD || i->kop == K_STORE ? number_of(w, i->buffer) : 0);
+  put_affine(&s, k, &i->at);
+  put_affine(&s, k, &i->row);
+  put(&s, i->scale);
+  put(&s, i->low);
+  put(&s, i->high);
+  put(&s, value);
+  put(&s, i->place);
+  put(&s, i->accumulate);
+  if (s.n > INSTR_NUMBERS) defect("an instruction of %d numbers", s.n);
+  add_sparse(w, &s);
 }
 
 static void add_schedule(Words *w, const Kernel *k) {
