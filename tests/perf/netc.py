@@ -11,7 +11,7 @@ LINE = re.compile(r"^(train|evaluate) .* a step of (\d+) samples "
                   r"\(at best ([\d.]+);", re.M)
 
 
-def time_netc(netc, file, batch, cores, extra=()):
+def time_netc(netc, file, batch, cores, extra=(), urgent=False):
     """{"train": us, "evaluate": us, "evaluate_batch", "first": s of compiling,
     "plan": bytes, "memory": of the process} or {"missing": why}. With --profile
     among `extra` also "peak", in GFLOP/s, and "text"."""
@@ -20,7 +20,7 @@ def time_netc(netc, file, batch, cores, extra=()):
     try:
         p = subprocess.Popen(command, stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, text=True,
-                             preexec_fn=lambda: pin(cores))
+                             preexec_fn=lambda: pin(cores, urgent))
     except FileNotFoundError:
         return {"missing": "not built"}
     out, err = p.stdout.read(), p.stderr.read()
