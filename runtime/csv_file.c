@@ -77,7 +77,7 @@ bool csv_open(CsvFile *f, const char *path, int separator, DataError *e) {
   if (!separator)
     f->separator = find_separator(f->file);
   /* A byte order mark is no part of the first value. */
-  if (getc(f->file) != 0xEF || getc(f->file) != 0xBB || getc(f->file) != 0xBF)
+  if (getc_unlocked(f->file) != 0xEF || getc_unlocked(f->file) != 0xBB || getc_unlocked(f->file) != 0xBF)
     rewind(f->file);
   return true;
 }
@@ -131,9 +131,9 @@ static bool begin(CsvFile *f, DataError *e) {
 }
 
 static int next_byte(CsvFile *f) {
-  int c = getc(f->file);
+  int c = getc_unlocked(f->file);
   if (c == '\r') { /* CR LF, or CR alone */
-    c = getc(f->file);
+    c = getc_unlocked(f->file);
     if (c != '\n' && c != EOF)
       ungetc(c, f->file);
     c = '\n';

@@ -46,7 +46,7 @@ static bool wrong_byte(const Text *t, int byte, DataError *e) {
  * the end. */
 static bool next_code(Text *t, int32_t *code, DataError *e) {
   static const int32_t least[] = {0, 0x80, 0x800, 0x10000};
-  int c = getc(t->file);
+  int c = getc_unlocked(t->file);
   *code = -1;
   if (c == EOF)
     return !ferror(t->file) || data_fail(e, "%s: cannot be read", t->path);
@@ -55,7 +55,7 @@ static bool next_code(Text *t, int32_t *code, DataError *e) {
   if (c == 0 || (c >= 0x80 && c < 0xc2) || c > 0xf4)
     return wrong_byte(t, c, e);
   for (int i = 0; i < more; i++) {
-    int next = getc(t->file);
+    int next = getc_unlocked(t->file);
     if (next == EOF || (next & 0xc0) != 0x80)
       return wrong_byte(t, c, e);
     v = v << 6 | (next & 0x3f);
