@@ -98,6 +98,7 @@ static Lower *lower_new(Arena *a, Diags *d, const Ast *ast,
   names_init(&L->param_names, a);
   names_init(&L->state_names, a);
   names_init(&L->nets, a);
+  names_init(&L->init_draws, a);
   const Source *source = source_of_text(a, "<prelude>", frontend_prelude);
   const Ast *prelude = parse(a, d, source);
   if (!prelude) {

@@ -98,7 +98,7 @@ typedef struct ParamInfo {
   const char *name; /* lenet.conv1.W */
   VarKind kind;
   Type type;
-  uint32_t place;   /* address of the random bits of its initial value */
+  uint64_t place;   /* address of the random bits of its initial value */
   int index;        /* among the parameters of the module */
 } ParamInfo;
 
@@ -197,7 +197,7 @@ struct Scope {
   int depth, at;      /* calls; the statement that is being evaluated */
   struct Place {
     Instance *instance; /* that owns the stages met */
-    uint32_t path;      /* address for random bits */
+    uint64_t path;      /* address for random bits */
     int repeat;         /* which turn of the repeats around */
   } home, now;
 };
@@ -212,7 +212,7 @@ typedef struct Site {
   const char *as;     /* NULL: gets a number */
   const char *kind;   /* conv; the name that is numbered */
   Span span;          /* of `as` */
-  int count;
+  int count, index;   /* index: among the parent's sites */
   bool repeated;      /* in a repeat: `as b` gives b1, b2 .. */
   const char **name;  /* of each */
   Instance **made;
@@ -235,7 +235,7 @@ struct Instance {
   const char *name;  /* lenet.conv1 */
   const char *label; /* conv1: without the net; NULL for nets */
   const Def *def;    /* NULL: a chain or the train section */
-  uint32_t hash;     /* address for the random bits of initial values */
+  uint64_t hash;     /* address for the random bits of initial values */
   Scope *body;       /* the scope whose text has the sites */
   const Site *origin; /* that made it, or NULL */
   const Expr *call;  /* of the origin; its arguments are evaluated */
@@ -286,6 +286,7 @@ struct Lower {
   bool training;
   int64_t batch;
   int calls, eval_depth;
+  Names draws, init_draws; /* random draws of g and of init, by place */
   Program *program;
   Setup *setup;
 
@@ -389,11 +390,11 @@ Node *broadcast_rows(Lower *L, Node *of_batch, const Node *like);
 /* lower_random.c */
 typedef enum Dist { DIST_UNIFORM, DIST_NORMAL, DIST_BERNOULLI } Dist;
 const Value *random_value(Lower *L, Dist dist, const Value *a, const Value *b,
-                          uint32_t place);
+                          uint64_t address);
 const Value *random_op(Lower *L, Op op, int n, const Value *const *args);
 const Value *materialise(const Scope *s, Span at, const Value *v, bool sample,
                          int rank, const int64_t *dim);
-uint32_t mix32(uint32_t h, uint32_t v);
+uint64_t mix(uint64_t h, uint64_t v);
 
 /* lower_dot.c */
 const Value *matmul(const Scope *s, Span at, const Value *a, const Value *b);
@@ -490,7 +491,7 @@ const Value *match_shape(Scope *inner, const Call *c, int i, const Value *v);
 
 /* lower_stage.c */
 Instance *instance_new(Lower *L, const char *name, const char *label,
-                       uint32_t hash);
+                       uint64_t hash);
 const Value *eval_pipeline(Scope *s, const Expr *e);
 const Value *call_instance(Scope *s, Instance *i, const Expr *call,
                            const Value *piped);
@@ -513,7 +514,7 @@ const Value *declared_param(Scope *s, const Stmt *stmt, int at);
 OwnParam *declared_state(Scope *s, const Stmt *stmt, int at);
 const Value *state_value(Scope *s, OwnParam *p);
 /* Evaluates an initialiser into the function init. NULL after a mistake. */
-Node *initial_value(Scope *s, const Expr *e, Type type, uint32_t place);
+Node *initial_value(Scope *s, const Expr *e, Type type, uint64_t place);
 /* A value as a node of just this type; NULL after a mistake. */
 Node *fit_node(const Scope *s, Span at, const Value *v, const Type *type,
                const char *what);

@@ -8,8 +8,8 @@
 
 /* -- the scope */
 
-static uint32_t call_path(const Scope *s, const Expr *call) {
-  return mix32(mix32(s->now.path, (uint32_t)call->call.ordinal),
+static uint64_t call_path(const Scope *s, const Expr *call) {
+  return mix(mix(s->now.path, (uint32_t)call->call.ordinal),
                (uint32_t)s->now.repeat);
 }
 
@@ -22,7 +22,7 @@ static Instance *own_instance(Scope *s, const Call *c) {
   if (parent && parent->name[0])
     name = arena_printf(s->L->a, "%s.%s", parent->name, name);
   return instance_new(s->L, name, c->def->ast->name.s,
-                      mix32(parent ? parent->hash : 0, call_path(s, c->at)));
+                      mix(parent ? parent->hash : 0, call_path(s, c->at)));
 }
 
 Scope *scope_for_call(Scope *s, const Call *c) {
@@ -31,7 +31,7 @@ Scope *scope_for_call(Scope *s, const Call *c) {
   inner->home.instance = own_instance(s, c);
   /* What stands in `train` besides does not move a net's random bits. */
   inner->home.path = c->def->ast->kind == DEF_NET
-                         ? mix32(c->own->hash, (uint32_t)c->own->calls++)
+                         ? mix(c->own->hash, (uint32_t)c->own->calls++)
                          : call_path(s, c->at);
   inner->now = inner->home;
   inner->updates_apply = L->training;

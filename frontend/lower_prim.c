@@ -11,9 +11,9 @@ static const Value *prim_unary(PrimCall *c) {
   return elementwise(c->s, c->at, c->prim->op, 1, c->arg);
 }
 
-static uint32_t address(const PrimCall *c) {
+static uint64_t address(const PrimCall *c) {
   const struct Place *p = &c->s->now;
-  return mix32(mix32(p->path, (uint32_t)c->call->call.ordinal),
+  return mix(mix(p->path, (uint32_t)c->call->call.ordinal),
                (uint32_t)p->repeat);
 }
 

@@ -12,16 +12,24 @@ struct Random {
   bool is_op; /* an operation on `arg`, or numbers of a distribution */
   Op op;
   Dist dist;
-  uint32_t place;
+  uint64_t address;
   int n;
   const Value *arg[3];
 };
 
 /* The finaliser of MurmurHash3 over both. */
-uint32_t mix32(uint32_t h, uint32_t v) {
+static uint32_t mix32(uint32_t h, uint32_t v) {
   h = (h ^ (v + 0x9E3779B9u + (h << 6) + (h >> 2))) * 0x85EBCA6Bu;
   h = (h ^ h >> 13) * 0xC2B2AE35u;
   return h ^ h >> 16;
+}
+
+/* The lower half, which becomes the place of a draw, is a hash by itself; with
+ * the upper one no two addresses of a program are the same. */
+uint64_t mix(uint64_t h, uint64_t v) {
+  uint32_t low = mix32((uint32_t)h, (uint32_t)v);
+  uint32_t both = (uint32_t)v ^ mix32((uint32_t)(v >> 32), 0x75707065u);
+  return (uint64_t)mix32((uint32_t)(h >> 32), both) << 32 | low;
 }
 
 static const Value *random_new(Lower *L, Random r) {
@@ -35,8 +43,9 @@ static const Value *random_new(Lower *L, Random r) {
 /* uniform: from a to b; normal: mean a, deviation b; bernoulli: true with
  * probability a. */
 const Value *random_value(Lower *L, Dist dist, const Value *a, const Value *b,
-                          uint32_t place) {
-  return random_new(L, (Random){.dist = dist, .place = place, .arg = {a, b}});
+                          uint64_t address) {
+  return random_new(L, (Random){.dist = dist, .address = address,
+                                .arg = {a, b}});
 }
 
 const Value *random_op(Lower *L, Op op, int n, const Value *const *args) {
@@ -67,10 +76,39 @@ static const Value *normal(const Scope *s, Span at, const Value *u,
              one(s, at, OP_COS, turn));
 }
 
+typedef struct Draw {
+  uint64_t address;
+  bool sample;
+  Type type;
+} Draw;
+
+/* Uniform numbers of that address. Of two addresses with one place the second
+ * one met takes another. NULL if the numbers were drawn in another shape. */
+static Node *rand_node(const Scope *s, Span at, uint64_t address, bool sample,
+                       const Type *type) {
+  Lower *L = s->L;
+  Names *draws = L->g == L->init ? &L->init_draws : &L->draws;
+  Draw *draw = arena_alloc(L->a, sizeof *draw), *old;
+  *draw = (Draw){address, sample, *type};
+  uint32_t place = (uint32_t)address;
+  while ((old = names_add(draws, arena_printf(L->a, "%x", place), draw)) &&
+         old->address != address)
+    place = mix32(place, 0x6e657874u);
+  if (!old || (old->sample == sample && type_equal(&old->type, type)))
+    return graph_rand(L->g, place, sample, *type);
+  fail(s, "E0312", at, "these random numbers are wanted in two shapes, %s and "
+       "%s: draw for each",
+       shape_text(L, old->type.rank - old->sample, old->type.dim + old->sample),
+       shape_text(L, type->rank - sample, type->dim + sample));
+  return NULL;
+}
+
 static const Value *draw(const Scope *s, Span at, const Random *r, bool sample,
                          const Type *type) {
   Lower *L = s->L;
-  Node *rand = graph_rand(L->g, r->place, sample, *type);
+  Node *rand = rand_node(s, at, r->address, sample, type);
+  if (!rand)
+    return &poison;
   const Value *u = value_node(L, rand, sample);
   switch (r->dist) {
   case DIST_UNIFORM: {
@@ -78,7 +116,9 @@ static const Value *draw(const Scope *s, Span at, const Random *r, bool sample,
     return two(s, at, OP_ADD, r->arg[0], two(s, at, OP_MUL, u, width));
   }
   case DIST_NORMAL: {
-    Node *second = graph_rand(L->g, mix32(r->place, 1), sample, *type);
+    Node *second = rand_node(s, at, mix(r->address, 1), sample, type);
+    if (!second)
+      return &poison;
     const Value *n = normal(s, at, u, value_node(L, second, sample));
     return two(s, at, OP_ADD, r->arg[0], two(s, at, OP_MUL, n, r->arg[1]));
   }

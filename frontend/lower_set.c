@@ -57,7 +57,7 @@ Node *fit_node(const Scope *s, Span at, const Value *v, const Type *type,
   return NULL;
 }
 
-Node *initial_value(Scope *s, const Expr *e, Type type, uint32_t place) {
+Node *initial_value(Scope *s, const Expr *e, Type type, uint64_t place) {
   Lower *L = s->L;
   Graph *g = L->g;
   struct Place now = s->now;
@@ -100,7 +100,7 @@ static OwnParam *add_own(Scope *s, const Stmt *stmt, ParamInfo *info) {
 
 /* Registers it, unless an earlier function of this file did. */
 static ParamInfo *find_or_add(Scope *s, const Stmt *stmt, VarKind kind,
-                              Type type, uint32_t place) {
+                              Type type, uint64_t place) {
   Lower *L = s->L;
   const char *name = arena_printf(L->a, "%s%s%s", s->home.instance->name,
                                   s->home.instance->name[0] ? "." : "",
@@ -153,7 +153,7 @@ static OwnParam *declare(Scope *s, const Stmt *stmt, int at, VarKind kind) {
          shape_text(L, type.rank, type.dim));
     return NULL;
   }
-  uint32_t place = mix32(s->home.instance->hash, (uint32_t)at);
+  uint64_t place = mix(s->home.instance->hash, (uint32_t)at);
   ParamInfo *info = find_or_add(s, stmt, kind, type, place);
   return info ? add_own(s, stmt, info) : NULL;
 }
@@ -321,7 +321,7 @@ static const Value *unknown_member(Scope *s, const Expr *e,
     candidates_add(&c, i->param[k]->stmt->name.s);
   for (int k = 0; k < i->n_sites; k++)
     for (int r = 0; r < i->site[k]->count; r++)
-      if (i->site[k]->made[r])
+      if (i->site[k]->made && i->site[k]->made[r])
         candidates_add(&c, i->site[k]->name[r]);
   Diag *diag = fail(s, "E0205", e->member.name.span,
                     "%s has no stage or parameter %s", i->name, name);

@@ -20,6 +20,7 @@ static Site *add_site(Instance *i, Site site) {
   Arena *a = i->body->L->a;
   Site *copy = arena_alloc(a, sizeof *copy);
   *copy = site;
+  copy->index = i->n_sites;
   i->site = arena_grow(a, i->site, i->n_sites, &i->cap_sites, sizeof *i->site);
   i->site[i->n_sites++] = copy;
   return copy;
@@ -231,10 +232,10 @@ Instance *site_instance(Scope *s, Instance *parent, Site *site, int index) {
     return site->made[index];
   const char *name = site->name[index];
   uint32_t at = site->call ? (uint32_t)site->call->call.ordinal
-                           : 0x80000000u + site->chain->span.begin;
+                           : 0x80000000u + (uint32_t)site->index;
   Instance *i = instance_new(L, join(L, parent->name, name),
                              join(L, parent->label, name),
-                             mix32(mix32(parent->hash, at), (uint32_t)index));
+                             mix(mix(parent->hash, at), (uint32_t)index));
   i->origin = site;
   i->call = site->call;
   i->outer = s;
@@ -287,7 +288,10 @@ void stage_candidates(Scope *s, Candidates *c) {
   if (!s->home.instance)
     return;
   const Instance *i = s->home.instance;
-  for (int k = 0; k < i->n_sites; k++)
-    for (int r = 0; i->site[k]->as && r < i->site[k]->count; r++)
-      candidates_add(c, i->site[k]->name[r]);
+  for (int k = 0; k < i->n_sites; k++) {
+    const Site *site = i->site[k];
+    for (int r = 0; site->as && site->name && r < site->count; r++)
+      if (site->name[r])
+        candidates_add(c, site->name[r]);
+  }
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 
 Instance *instance_new(Lower *L, const char *name, const char *label,
-                       uint32_t hash) {
+                       uint64_t hash) {
   Instance *i = arena_alloc(L->a, sizeof *i);
   i->name = name;
   i->label = label;
@@ -22,7 +22,7 @@ Instance *net_instance(Lower *L, const Def *def) {
   Instance *i = names_get(&L->nets, name);
   if (i)
     return i;
-  i = instance_new(L, name, NULL, mix32(0x6e657473, (uint32_t)def->index));
+  i = instance_new(L, name, NULL, mix(0x6e657473, (uint32_t)def->index));
   i->def = def;
   names_add(&L->nets, name, i);
   return i;
@@ -92,8 +92,9 @@ static const Value *call_group(Scope *s, Instance *i, const Expr *call,
   Scope *outer = i->outer;
   struct Place saved = outer->now;
   const Stage *chain = i->origin->chain;
-  uint32_t at = call ? (uint32_t)call->call.ordinal : chain->span.begin;
-  outer->now.path = mix32(mix32(s->now.path, at), (uint32_t)s->now.repeat);
+  uint32_t at = call ? (uint32_t)call->call.ordinal
+                     : 0x80000000u + (uint32_t)i->origin->index;
+  outer->now.path = mix(mix(s->now.path, at), (uint32_t)s->now.repeat);
   outer->now.instance = i;
   outer->now.repeat = 0;
   const Value *v = input;

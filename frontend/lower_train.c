@@ -49,6 +49,24 @@ static Scope *train_scope(Lower *L) {
   return s;
 }
 
+static Scope *begin(Lower *L, const char *name, bool training, int64_t batch) {
+  L->g = graph_new(L->a, name);
+  L->training = training;
+  L->batch = batch;
+  L->calls = 0;
+  L->output = NULL;
+  L->n_states = 0;
+  L->pair[0] = L->pair[1] = NULL;
+  L->reached_known = false;
+  names_init(&L->nets, L->a);
+  names_init(&L->draws, L->a);
+  L->root = instance_new(L, "", NULL, 0x726f6f74);
+  Scope *s = train_scope(L);
+  L->root->body = s;
+  L->root->sites_state = 2; /* sites are met in the order of evaluation */
+  return s;
+}
+
 static void take_key(Lower *L, Setup *t, const Entry *e) {
   int k = key_index(e->name.s);
   if (k < 0) {
@@ -105,7 +123,7 @@ void read_train(Lower *L, const Item *item) {
   Setup *t = arena_alloc(L->a, sizeof *t);
   L->setup = t;
   t->span = item->span;
-  t->scope = train_scope(L);
+  t->scope = begin(L, "settings", false, 1); /* a graph that nobody needs */
   for (int i = 0; i < item->train.n_entries; i++)
     take_key(L, t, item->train.entries[i]);
   read_numbers(L, t);
@@ -120,23 +138,6 @@ void read_train(Lower *L, const Item *item) {
 }
 
 /* -- a function */
-
-static Scope *begin(Lower *L, const char *name, bool training, int64_t batch) {
-  L->g = graph_new(L->a, name);
-  L->training = training;
-  L->batch = batch;
-  L->calls = 0;
-  L->output = NULL;
-  L->n_states = 0;
-  L->pair[0] = L->pair[1] = NULL;
-  L->reached_known = false;
-  names_init(&L->nets, L->a);
-  L->root = instance_new(L, "", NULL, 0x726f6f74);
-  Scope *s = train_scope(L);
-  L->root->body = s;
-  L->root->sites_state = 2; /* sites are met in the order of evaluation */
-  return s;
-}
 
 static void end(Lower *L) {
   Module *m = L->m;

@@ -47,7 +47,7 @@ const Value *optimizer_state(Scope *s, Slot *slot, const char *name) {
   Type type = state_type(s, slot);
   if (!names_add(&L->state_names, full, slot)) {
     module_add_var(L->m, full, VAR_OPTIMIZER_STATE, type);
-    uint32_t place = mix32(s->updating->place, (uint32_t)slot->at + 0x6f707469);
+    uint64_t place = mix(s->updating->place, (uint32_t)slot->at + 0x6f707469);
     Node *n = initial_value(s, slot->stmt->value, type, place);
     if (!n)
       return &poison;
@@ -69,10 +69,12 @@ static const Update *last_update(const Scope *s, const Slot *slot) {
 static void write_state(Updates *u, Scope *s, Update *update) {
   Lower *L = s->L;
   const char *name = update->stmt->name.s;
-  const Slot *slot = update->slot;
+  Slot *slot = update->slot;
+  /* Its stored value too, which nothing may have asked for: it declares it. */
+  const Value *stored = force_slot(s, slot, name, slot->span);
   const Value *v = force_update(s, update);
   Type type = state_type(s, slot);
-  if (v->kind == V_POISON)
+  if (v->kind == V_POISON || stored->kind == V_POISON)
     return;
   set_loc(s, update->stmt->span);
   Node *n = fit_node(s, update->stmt->span, v, &type, "the new value");
@@ -112,6 +114,7 @@ static Scope *rule_scope(Updates *u, const ParamInfo *p, Node *w, Node *g) {
   Scope *s = scope_for_call(u->s, &c);
   s->stage = d->name.s;
   s->loc = loc_of_span(L->a, u->call->span, s->stage);
+  s->home.path = s->now.path = mix(s->home.path, p->place);
   s->updating = p;
   s->owner = u->owner;
   s->updates_apply = true;

@@ -1,8 +1,9 @@
 /* Broken programs: each case takes a good file, damages it in one to three
  * places, and gives it to netc, which must exit with 0 or 1, say where the
  * mistake is if it is 1, and never crash or hang: .net files to `netc check`,
- * printed stages to `netc opt`. The damage is drawn from a seed (SEED=n in the
- * environment); a failing file is kept. */
+ * printed stages to `netc opt`. None may take more than a second of the
+ * processor. The damage is drawn from a seed (SEED=n in the environment,
+ * MUTANTS=n of each); a failing file is kept. */
 #include "tests/check.h"
 
 #include <ctype.h>
@@ -11,8 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
-enum { MAX_TEXT = 1 << 18, SHORT = 300, LONG = 10000 };
+enum { MAX_TEXT = 1 << 18, SHORT = 300, LONG = 10000, MOST_SECONDS = 1 };
 
 /* What is put into a file: each kind of token, and what readers trip over. */
 static const char *const pieces[] = {
@@ -23,6 +25,10 @@ static const char *const pieces[] = {
     "conv(6, 5)", "linear(0)", "reshape(x, [0])", "sum(x, axis = 9)", "\x80",
     "((((((((((((((((", "x -> x -> x", "1 / 0", "import \"lenet.net\"",
     "%1", "%999999", ": f32[4]", "f32[3,1099511627776]", "axes=[0,0]", "-7",
+    "repeat(9999) ", "repeat(100) repeat(100) ", "except", "validation.loss",
+    "1e-300", "4294967296", "[]", "x[0]", "batch = 0", "stop = patience(2)",
+    "metrics = [top(2), r2]", "average = swa()", "accumulate = 3",
+    "init = from(\"w\", map = [\"a\" -> m.b])", "prox(", "keep = best()",
 };
 
 static uint64_t state;
@@ -113,28 +119,40 @@ static bool has_place(const Kind *kind, const char *err) {
          strstr(err, "error");
 }
 
+/* Seconds of the processor that the programs of this test have taken. */
+static double spent(void) {
+  struct rusage r;
+  getrusage(RUSAGE_CHILDREN, &r);
+  return (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) +
+         1e-6 * (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec);
+}
+
 static void one(const Kind *kind, const Mutant *m, int i, uint64_t seed) {
   char name[64];
   snprintf(name, sizeof name, "mutant.%s", kind->suffix);
   const char *path = check_path(name);
   check_write(path, m->s, m->n);
   const char *const argv[] = {check_netc(), kind->command, path, NULL};
+  double before = spent();
   Run r = check_run(20, argv);
+  double seconds = spent() - before;
   bool ok = r.status == 0 || (r.status == 1 && has_place(kind, r.err));
+  ok = ok && seconds <= MOST_SECONDS;
   if (!ok) {
     char kept[128];
     snprintf(kept, sizeof kept, BUILD "/mutant-%llu-%d.%s",
              (unsigned long long)seed, i, kind->suffix);
     check_write(kept, m->s, m->n);
-    printf("\nexit %d: %s %s %s\n%.300s", r.status, check_netc(),
-           kind->command, kept, r.err);
+    printf("\nexit %d after %.2f s: %s %s %s\n%.300s", r.status, seconds,
+           check_netc(), kind->command, kept, r.err);
   }
   check_that(ok, "mutant %d of seed %llu", i, (unsigned long long)seed);
   run_free(&r);
 }
 
-static void campaign(const Kind *kind, const glob_t *found, int count) {
-  const char *given = getenv("SEED");
+static void campaign(const Kind *kind, const glob_t *found) {
+  const char *given = getenv("SEED"), *wanted = getenv("MUTANTS");
+  int count = wanted ? atoi(wanted) : check_long() ? LONG : SHORT;
   uint64_t seed = given ? strtoull(given, NULL, 10) : 1;
   state = seed * 0x9E3779B97F4A7C15u + 1;
   printf("(seed %llu) ", (unsigned long long)seed);
@@ -160,8 +178,10 @@ static void programs(void) {
   glob_t found = {0};
   glob("models/*.net", 0, NULL, &found);
   glob("tests/ref/*_l1*.net", GLOB_APPEND, NULL, &found);
+  glob("tests/ref/odd_*.net", GLOB_APPEND, NULL, &found);
+  glob("tests/errors/*_run.net", GLOB_APPEND, NULL, &found);
   glob("tests/golden/*/*.net", GLOB_APPEND, NULL, &found);
-  campaign(&program, &found, check_long() ? LONG : SHORT);
+  campaign(&program, &found);
   globfree(&found);
 }
 
@@ -182,7 +202,7 @@ static void printed_stages(void) {
   snprintf(pattern, sizeof pattern, "%s/good-*.ir", check_tmp());
   glob_t found = {0};
   glob(pattern, 0, NULL, &found);
-  campaign(&stage, &found, check_long() ? LONG : SHORT);
+  campaign(&stage, &found);
   globfree(&found);
 }
 

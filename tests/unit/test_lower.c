@@ -221,6 +221,31 @@ static void test_places(void) {
       CU_ASSERT_NOT_EQUAL(place[0][0][i], place[0][0][k]);
 }
 
+/* Comments and blank lines are no part of an address; a draw of an optimizer is
+ * another one for each parameter. */
+static void test_addresses(void) {
+  static const char *const same[] = {
+      DATA "net m(x: [4]) { x -> (linear(8) -> relu -> linear(3)) as pair }\n"
+      "optimizer noisy(w, g) { w <- w - g * uniform() }\n"
+      "train { loss = cross_entropy(m(x), y); optimizer = noisy() }",
+      "# first\n" DATA "\n\nnet m(x: [4]) {\n# a comment\n"
+      "  x -> (linear(8) -> relu\n    -> linear(3)) as both }\n"
+      "optimizer noisy(w, g) { w <- w - g * uniform() }\n"
+      "train { loss = cross_entropy(m(x), y); optimizer = noisy() }"};
+  int64_t place[2][8];
+  for (int i = 0; i < 2; i++) {
+    Case c = good(same[i]);
+    CU_ASSERT_EQUAL(places(&c, "init", place[i], 4), 4);
+    CU_ASSERT_EQUAL(places(&c, "train", place[i] + 4, 4), 4);
+    arena_free(c.a);
+  }
+  for (int i = 0; i < 8; i++) {
+    CU_ASSERT_EQUAL(place[0][i], place[1][i]);
+    for (int k = 0; k < i; k++)
+      CU_ASSERT_NOT_EQUAL(place[0][i], place[0][k]);
+  }
+}
+
 /* -- what exists */
 
 static void test_lazy(void) {
@@ -265,6 +290,115 @@ static void test_adam(void) {
   const Leaf leaf[] = {{NULL, 0, {0}}};
   near(*result(&c, "train", "optimizer.t", leaf), 1, "steps");
   near(*result(&c, "train", "lr", leaf), 0.25, "the rate");
+  arena_free(c.a);
+}
+
+/* -- what `train` asks of the run */
+
+#define NET "net m(x: [4]) { x -> linear(3, bias = false) as a }\n"
+
+static void test_watches(void) {
+  Case c = good("data npy(\"x\", \"y\") { validation = 2 }\n" NET "train {\n"
+                "  loss = cross_entropy(m(x), y)\n"
+                "  optimizer = sgd(lr = plateau(0.5, 3, test.top_2, delta = 1))\n"
+                "  stop = patience(5, delta = 0.25)\n"
+                "  keep = best(on = validation.accuracy)\n"
+                "  metrics = top(2)\n}");
+  CU_ASSERT_PTR_NOT_NULL_FATAL(c.p);
+  CU_ASSERT_STRING_EQUAL(c.p->stop.on, "validation.loss");
+  CU_ASSERT(c.p->stop.patience == 5 && c.p->stop.delta > 0.2);
+  CU_ASSERT_STRING_EQUAL(c.p->keep.on, "validation.accuracy");
+  CU_ASSERT_STRING_EQUAL(c.p->plateau.on, "test.top_2");
+  CU_ASSERT_EQUAL(c.p->plateau.patience, 4); /* PyTorch's 3 may go by */
+  const Leaf leaf[] = {{"plateau", 1, {2}}, {"count", 1, {32}}, {NULL, 0, {0}}};
+  near(*result(&c, "train", "lr", leaf), 0.25, "the rate after two plateaus");
+  arena_free(c.a);
+}
+
+static void test_init(void) {
+  Case c = good(DATA NET TRAIN("cross_entropy(m(x), y)",
+                "init = from(\"w\", part = true,\n"
+                "  map = [\"module.fc\" -> m.a, \"\" -> m, \"v\" -> m.a.W])\n"));
+  CU_ASSERT_PTR_NOT_NULL_FATAL(c.p);
+  const InitFrom *init = &c.p->init;
+  CU_ASSERT_STRING_EQUAL(init->file, "w");
+  CU_ASSERT(init->part && init->n_maps == 3);
+  CU_ASSERT_STRING_EQUAL(init->from[0], "module.fc");
+  CU_ASSERT_STRING_EQUAL(init->to[0], "m.a");
+  CU_ASSERT_STRING_EQUAL(init->to[2], "m.a.W");
+  arena_free(c.a);
+}
+
+/* Logits x, labels 0 and 2; the third row is not real. */
+static void test_metrics(void) {
+  static const struct { const char *name; MetricKind kind; bool more; } want[] = {
+      {"top_2", METRIC_MEAN, true},
+      {"confusion", METRIC_CONFUSION, false},
+      {"own", METRIC_MEAN, false},
+      {"own_2", METRIC_MEAN, false},
+      {"root_mean_squared_error", METRIC_ROOT, false},
+      {"r2", METRIC_R2, true}};
+  Case c = good(DATA "loss own(a: [k], label: class[k]) = a[label]\n"
+                "net m(x: [4]) { slice(x, 0, 0, 3) + 0 * linear(x, 3) }"
+                TRAIN("cross_entropy(m(x), y)",
+                      "metrics = [accuracy, top(2), confusion, own, own(2 * m(x), y),"
+                      " root_mean_squared_error(m(x)[2], x[0]), r2(slice(x, 0, 0, 2), z)]"
+                      "\n"));
+  const Leaf leaf[] = {{"x", 4, {1, 2, 3, 4}}, {"y", 3, {0, 2, 1}},
+                       {"z", 2, {3, 3}}, {"m.linear1.W", 1, {0}},
+                       {"m.linear1.b", 1, {0}}, {"count", 1, {2}},
+                       {NULL, 0, {0}}};
+  CU_ASSERT_EQUAL_FATAL(c.p ? c.p->n_metrics : 0, 6);
+  for (int i = 0; i < 6; i++)
+    check_that(!strcmp(c.p->metrics[i].name, want[i].name) &&
+                   c.p->metrics[i].kind == want[i].kind &&
+                   c.p->metrics[i].more == want[i].more,
+               "metric %d is %s", i, c.p->metrics[i].name);
+  const double *top = result(&c, "evaluate", "metric.top_2", leaf);
+  CU_ASSERT(top[0] < 0.5 && top[1] > 0.5 && top[2] < 0.5);
+  near(result(&c, "evaluate", "metric.own", leaf)[1], 3, "the label's logit");
+  near(result(&c, "evaluate", "metric.own_2", leaf)[1], 6, "of twice the net");
+  near(result(&c, "evaluate", "metric.root_mean_squared_error", leaf)[0], 4,
+       "a square");
+  near(result(&c, "evaluate", "metric.r2.error", leaf)[0], 4 + 1, "a sum");
+  near(result(&c, "evaluate", "metric.r2.target", leaf)[3], 3, "a target");
+  arena_free(c.a);
+}
+
+/* Gradients 1 (rows of x are 1, the loss is the output); two of three batches. */
+static void test_accumulate(void) {
+  Case c = good(DATA "net m(x: [4]) { x -> linear(1, bias = false) as a }\n"
+                "train { loss = sum(m(x)); batch = 2; accumulate = 3\n"
+                "  optimizer = sgd(lr = 0.5 + step + 100 * progress) }");
+  Leaf leaf[] = {{"x", 1, {1}}, {"m.a.W", 1, {8}},
+                 {"accumulate.m.a.W", 1, {7}}, {"count", 1, {2}},
+                 {"step", 1, {6}}, {"progress", 1, {6.0 / 18}}, {NULL, 0, {0}}};
+  near(*result(&c, "train", "accumulate.m.a.W", leaf), 1.0 / 3, "the first");
+  near(*result(&c, "train", "m.a.W", leaf), 8, "no update yet");
+  leaf[4].v[0] = 8;
+  leaf[5].v[0] = 8.0 / 18;
+  near(*result(&c, "train", "accumulate.m.a.W", leaf), 7 + 1.0 / 3, "a sum");
+  double lr = 0.5 + 2 + 100 * (6.0 / 18);
+  near(*result(&c, "train", "lr", leaf), lr, "the rate of the third update");
+  near(*result(&c, "train", "m.a.W", leaf), 8 - lr * (7 + 1.0 / 3), "updated");
+  arena_free(c.a);
+}
+
+/* The parameter is the average; what is trained begins as the parameter. */
+static void test_average(void) {
+  Case c = good(DATA "net m(x: [4]) { x -> linear(1, bias = false) as a }\n"
+                "train { loss = sum(m(x)); batch = 2; average = ema(0.75)\n"
+                "  optimizer = sgd(lr = 1) }");
+  Leaf leaf[] = {{"x", 1, {1}}, {"m.a.W", 1, {8}}, {"trained.m.a.W", 1, {4}},
+                 {"count", 1, {2}}, {"step", 1, {0}}, {NULL, 0, {0}}};
+  near(*result(&c, "train", "loss", leaf), 32, "from a file, say");
+  near(*result(&c, "train", "trained.m.a.W", leaf), 7, "the first update");
+  near(*result(&c, "train", "m.a.W", leaf), 7, "is the first average");
+  leaf[4].v[0] = 5;
+  near(*result(&c, "train", "loss", leaf), 16, "of what is trained");
+  near(*result(&c, "train", "trained.m.a.W", leaf), 3, "trained on");
+  near(*result(&c, "train", "m.a.W", leaf), 0.75 * 8 + 0.25 * 3, "averaged");
+  near(*result(&c, "evaluate", "loss", leaf), 32, "evaluation has the average");
   arena_free(c.a);
 }
 
@@ -332,6 +466,12 @@ void suite_lower(void) {
       {"what is not reached does not exist", test_lazy},
       {"defines", test_defines},
       {"adam", test_adam},
+      {"addresses of draws", test_addresses},
+      {"watches", test_watches},
+      {"weights from a file", test_init},
+      {"metrics", test_metrics},
+      {"several batches an update", test_accumulate},
+      {"averages", test_average},
       {"imports", test_import},
       {"broken files", test_broken},
       {NULL, NULL}};
