@@ -103,8 +103,8 @@ bool data_args(const char *what, const DataParam *params, const NetArg *args,
       return data_fail(e, "%s: argument %d without a name follows one with a"
                        " name", what, i + 1);
     } else if (k >= n_params) {
-      return data_fail(e, "%s takes at most %d arguments, not %d", what,
-                       n_params, n_args);
+      return data_fail(e, "%s takes %d argument%s at most, not %d", what,
+                       n_params, n_params == 1 ? "" : "s", n_args);
     }
     if (v[k].given)
       return data_fail(e, "%s: %s is given twice", what, params[k].name);
