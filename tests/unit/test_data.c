@@ -90,7 +90,7 @@ static void texts(void) {
       {"shapes(train=1,train=2)", "train is given twice"},
       {"shapes(1,train=2)", "train is given twice"},
       {"shapes(train=1,2)", "without a name follows"},
-      {"shapes(1,2,0,0,0,0)", "at most 5 arguments"},
+      {"shapes(1,2,0,0,0,0)", "5 arguments at most"},
       {"shapes(1,2,3,4,5,6,7,8,9,10,11)", "more than 10 arguments"},
       {"shapes(nois=1)", "no argument 'nois'; it has: train, test, noise"},
       {"shape()", "no reader 'shape'; there are: cifar10, "},
