@@ -32,7 +32,8 @@ typedef struct Emit {
   const KFunc *f;
   const Kernel *k;
   const Schedule *s;
-  const Shape *shape; /* not NULL: offsets of buffers are operands */
+  const Shape *shape; /* not NULL: the code is shared */
+  LLVMValueRef *fact; /* of the shape */
   LLVMValueRef fn, base; /* the function, and its operand: the arena */
   uint32_t *depends;
   bool *in_body;
@@ -97,11 +98,11 @@ LLVMValueRef emit_lane_mask(const Emit *e); /* NULL: all lanes count */
 int emit_position(const Emit *e, uint32_t dims); /* mixed radix of coord */
 
 /* nest.c: one kernel as `void name(ptr arena, i64 begin, i64 end)`. With `shape`,
- * that of the kernel, it serves others of the same shape too, and the offsets of
- * the shape's buffers follow as further i64. */
+ * that of the kernel, it serves others of the same shape too, and instead of the
+ * arena takes a pair of pointers: to the arena, and to the shape's facts as i64. */
 LLVMValueRef emit_kernel(Arena *a, const Build *b, const KModule *m,
                          const KFunc *f, const Kernel *k, const char *name,
                          const Shape *shape);
-LLVMTypeRef kernel_type(const Build *b, const Shape *shape);
+LLVMTypeRef kernel_type(const Build *b);
 
 #endif

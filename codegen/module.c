@@ -1,7 +1,7 @@
 /* From planned kernels to an LLVM module, and from that to LLVM IR, assembly or
  * an object file. A function of the program calls its kernels one after the
  * other; those that are cut into pieces go through the runtime's net_parallel.
- * Equal kernels are emitted once: such a function takes the offsets of its buffers.
+ * Equal kernels are emitted once: such code is told where its buffers lie.
  * None of LLVM's IR passes runs: the IR is written as it should be, and the
  * measurements in kernels' reference say that they change nothing. */
 #include <llvm-c/Analysis.h>
@@ -78,7 +78,7 @@ static LLVMValueRef code_of(const Emission *e, int kernel) {
   const char *name = arena_printf(e->arena, "net_%s_k%d", e->f->name, kernel);
   const Shape *shape = is_shared(e, kernel) ? &e->shapes->shape[kernel] : NULL;
   if (e->part && e->part->of_kernel[kernel] != e->part->number)
-    return LLVMAddFunction(e->b->module, name, kernel_type(e->b, shape));
+    return LLVMAddFunction(e->b->module, name, kernel_type(e->b));
   LLVMValueRef fn = emit_kernel(e->arena, e->b, e->m, e->f,
                                 e->f->kernel[kernel], name, shape);
   own_attributes(e, fn);
@@ -89,49 +89,44 @@ static LLVMValueRef code_of(const Emission *e, int kernel) {
   return fn;
 }
 
-/* Calls a kernel for the pieces from `begin` to `end`. */
-static void call_code(const Emission *e, int kernel, LLVMValueRef code,
-                      LLVMValueRef arena, LLVMValueRef begin,
-                      LLVMValueRef end) {
+/* The facts of a kernel whose code is shared, as a constant. */
+static LLVMValueRef facts_of(const Emission *e, int kernel) {
   const Shape *s = &e->shapes->shape[kernel];
-  LLVMValueRef args[3 + s->n_buffers];
-  unsigned n = 0;
-  args[n++] = arena;
-  args[n++] = begin;
-  args[n++] = end;
-  for (int i = 0; i < s->n_buffers && is_shared(e, kernel); i++)
-    args[n++] = build_i64(e->b, e->f->buffer[s->buffer[i]].offset);
-  LLVMBuildCall2(e->b->b, LLVMGlobalGetValueType(code), code, args, n, "");
+  unsigned n = (unsigned)shape_facts(s);
+  LLVMValueRef *fact = arena_alloc(e->arena, (n + 1) * sizeof *fact);
+  for (unsigned i = 0; i < n; i++)
+    fact[i] = build_i64(
+        e->b, shape_fact(s, e->f, e->f->kernel[kernel], (int)i));
+  LLVMValueRef all =
+      LLVMConstArray(LLVMInt64TypeInContext(e->b->context), fact, n);
+  LLVMValueRef place =
+      LLVMAddGlobal(e->b->module, LLVMTypeOf(all), "net_facts");
+  LLVMSetInitializer(place, all);
+  LLVMSetGlobalConstant(place, true);
+  LLVMSetLinkage(place, LLVMPrivateLinkage);
+  return place;
 }
 
-/* What the runtime can call for a kernel whose code wants offsets: a function that
- * knows them. */
-static LLVMValueRef bound(const Emission *e, int kernel, LLVMValueRef code) {
-  if (!is_shared(e, kernel)) return code;
-  LLVMValueRef fn = LLVMAddFunction(
-      e->b->module, arena_printf(e->arena, "net_%s_b%d", e->f->name, kernel),
-      kernel_type(e->b, NULL));
-  LLVMSetLinkage(fn, LLVMInternalLinkage);
-  set_attributes(e->target, e->b->context, fn);
-  LLVMPositionBuilderAtEnd(
-      e->b->b, LLVMAppendBasicBlockInContext(e->b->context, fn, ""));
-  call_code(e, kernel, code, LLVMGetParam(fn, 0), LLVMGetParam(fn, 1),
-            LLVMGetParam(fn, 2));
-  LLVMBuildRetVoid(e->b->b);
-  return fn;
-}
-
+/* `pair`: of the arena and facts. */
 static void call_kernel(const Emission *e, int kernel, LLVMValueRef code,
-                        LLVMValueRef arena, LLVMValueRef pool) {
+                        LLVMValueRef arena, LLVMValueRef pool,
+                        LLVMValueRef pair) {
+  const Build *b = e->b;
   int64_t pieces = e->f->kernel[kernel]->schedule.pieces;
+  if (is_shared(e, kernel)) {
+    LLVMBuildStore(b->b, facts_of(e, kernel),
+                   build_moved(b, pair, sizeof(int64_t)));
+    arena = pair;
+  }
   if (pieces > 1) {
     LLVMTypeRef type;
-    LLVMValueRef fn = parallel_function(e->b, &type);
-    LLVMValueRef args[4] = {pool, code, arena, build_i64(e->b, pieces)};
-    LLVMBuildCall2(e->b->b, type, fn, args, 4, "");
+    LLVMValueRef fn = parallel_function(b, &type);
+    LLVMValueRef args[4] = {pool, code, arena, build_i64(b, pieces)};
+    LLVMBuildCall2(b->b, type, fn, args, 4, "");
     return;
   }
-  call_code(e, kernel, code, arena, build_i64(e->b, 0), build_i64(e->b, 1));
+  LLVMValueRef args[3] = {arena, build_i64(b, 0), build_i64(b, 1)};
+  LLVMBuildCall2(b->b, kernel_type(b), code, args, 3, "");
 }
 
 /* The function that calls the kernels. */
@@ -141,15 +136,15 @@ static void emit_calls(const Emission *e, LLVMValueRef *code) {
   LLVMTypeRef params[2] = {p, p};
   LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(b->context), params,
                                       2, false);
-  for (int i = 0; i < e->f->n_kernels; i++)
-    if (e->f->kernel[i]->schedule.pieces > 1) code[i] = bound(e, i, code[i]);
   LLVMValueRef fn = LLVMAddFunction(
       b->module, arena_printf(e->arena, "net_fn_%s", e->f->name), type);
   set_attributes(e->target, b->context, fn);
   LLVMPositionBuilderAtEnd(b->b,
                            LLVMAppendBasicBlockInContext(b->context, fn, ""));
+  LLVMValueRef pair = LLVMBuildAlloca(b->b, LLVMArrayType2(p, 2), "");
+  LLVMBuildStore(b->b, LLVMGetParam(fn, 0), pair);
   for (int i = 0; i < e->f->n_kernels; i++)
-    call_kernel(e, i, code[i], LLVMGetParam(fn, 0), LLVMGetParam(fn, 1));
+    call_kernel(e, i, code[i], LLVMGetParam(fn, 0), LLVMGetParam(fn, 1), pair);
   LLVMBuildRetVoid(b->b);
 }
 

@@ -18,7 +18,7 @@ static LLVMValueRef offset_of(const Emit *e, int buffer) {
     return build_i64(&e->build, e->f->buffer[buffer].offset);
   unsigned i = 0;
   while (e->shape->buffer[i] != buffer) i++;
-  return LLVMGetParam(e->fn, 3 + i);
+  return e->fact[i];
 }
 
 /* Finds the pointers that the accesses of a kernel share. */
@@ -564,14 +564,26 @@ static void prepare(Emit *e) {
   find_levels(e);
 }
 
-LLVMTypeRef kernel_type(const Build *b, const Shape *shape) {
-  unsigned offsets = shape == NULL ? 0 : (unsigned)shape->n_buffers;
-  LLVMTypeRef params[3 + offsets];
-  params[0] = LLVMPointerTypeInContext(b->context, 0);
-  for (unsigned i = 1; i < 3 + offsets; i++)
-    params[i] = LLVMInt64TypeInContext(b->context);
-  return LLVMFunctionType(LLVMVoidTypeInContext(b->context), params,
-                          3 + offsets, false);
+LLVMTypeRef kernel_type(const Build *b) {
+  LLVMTypeRef i64 = LLVMInt64TypeInContext(b->context);
+  LLVMTypeRef params[3] = {LLVMPointerTypeInContext(b->context, 0), i64, i64};
+  return LLVMFunctionType(LLVMVoidTypeInContext(b->context), params, 3, false);
+}
+
+/* Reads what shared code is told. */
+static void load_facts(Emit *e) {
+  const Build *b = &e->build;
+  LLVMTypeRef ptr = LLVMPointerTypeInContext(b->context, 0);
+  LLVMValueRef pair = LLVMGetParam(e->fn, 0);
+  LLVMValueRef facts =
+      LLVMBuildLoad2(b->b, ptr, build_moved(b, pair, sizeof(int64_t)), "");
+  e->base = LLVMBuildLoad2(b->b, ptr, pair, "");
+  size_t n = (size_t)shape_facts(e->shape);
+  e->fact = arena_alloc(e->arena, (n + 1) * sizeof *e->fact);
+  for (size_t i = 0; i < n; i++)
+    e->fact[i] = LLVMBuildLoad2(
+        b->b, LLVMInt64TypeInContext(b->context),
+        build_moved(b, facts, (int64_t)(i * sizeof(int64_t))), "");
 }
 
 LLVMValueRef emit_kernel(Arena *a, const Build *b, const KModule *m,
@@ -580,10 +592,11 @@ LLVMValueRef emit_kernel(Arena *a, const Build *b, const KModule *m,
   Emit *e = arena_alloc(a, sizeof *e);
   *e = (Emit){.build = *b, .arena = a, .m = m, .f = f, .k = k,
               .s = &k->schedule, .shape = shape};
-  e->fn = LLVMAddFunction(b->module, name, kernel_type(b, shape));
+  e->fn = LLVMAddFunction(b->module, name, kernel_type(b));
   e->base = LLVMGetParam(e->fn, 0);
   LLVMPositionBuilderAtEnd(
       b->b, LLVMAppendBasicBlockInContext(b->context, e->fn, ""));
+  if (shape != NULL) load_facts(e);
   prepare(e);
   parallel_loops(e, 0);
   LLVMBuildRetVoid(b->b);

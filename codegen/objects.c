@@ -50,8 +50,8 @@ static Hash key_of(const Hash *compiler, const Target *t, const KModule *m,
       add_number(&h, x->n_words);
       sha_add(&h, x->word, (size_t)x->n_words * sizeof *x->word);
     }
-    for (int b = 0; b < x->n_buffers; b++)
-      add_number(&h, f->buffer[x->buffer[b]].offset);
+    for (int j = 0; j < shape_facts(x); j++)
+      add_number(&h, shape_fact(x, f, f->kernel[i], j));
   }
   return sha_end(&h);
 }

@@ -16,8 +16,8 @@ typedef struct Words {
   Arena *arena;
   int n, capacity;
   int64_t *word;
-  int n_buffers;
-  int *buffer;
+  int n_buffers, n_rands;
+  int *buffer, *rand;
 } Words;
 
 static void add(Words *w, int64_t v) {
@@ -55,7 +55,7 @@ static void add_sparse(Words *w, const Sparse *s) {
     if (s->value[i] != 0) add(w, s->value[i]);
 }
 
-enum { INSTR_NUMBERS = 12 + 2 * (MAX_DIMS + 1) };
+enum { INSTR_NUMBERS = 11 + 2 * (MAX_DIMS + 1) };
 _Static_assert((int)INSTR_NUMBERS <= 64, "a Sparse is too small");
 
 static void add_instr(Words *w, const Kernel *k, const Instr *i) {
@@ -73,7 +73,6 @@ static void add_instr(Words *w, const Kernel *k, const Instr *i) {
   put(&s, i->low);
   put(&s, i->high);
   put(&s, value);
-  put(&s, i->place);
   put(&s, i->accumulate);
   if (s.n > INSTR_NUMBERS) defect("an instruction of %d numbers", s.n);
   add_sparse(w, &s);
@@ -102,17 +101,28 @@ static uint64_t hash_of(const Words *w) {
 
 Shape shape_of(Arena *a, const KFunc *f, const Kernel *k) {
   Words w = {.arena = a};
-  w.buffer = arena_alloc(a, (size_t)(k->n_instrs + 1) * sizeof *w.buffer);
+  size_t most = (size_t)k->n_instrs + 1;
+  w.buffer = arena_alloc(a, most * sizeof *w.buffer);
+  w.rand = arena_alloc(a, most * sizeof *w.rand);
   add(&w, k->n_par);
   add(&w, k->n_red);
   for (int d = 0; d < kernel_dims(k); d++) add(&w, k->extent[d]);
   add_schedule(&w, k);
   add(&w, k->n_instrs);
-  for (int n = 0; n < k->n_instrs; n++) add_instr(&w, k, &k->instr[n]);
+  for (int n = 0; n < k->n_instrs; n++) {
+    add_instr(&w, k, &k->instr[n]);
+    if (k->instr[n].kop == K_RAND) w.rand[w.n_rands++] = n;
+  }
   for (int b = 0; b < w.n_buffers; b++)
     add(&w, f->buffer[w.buffer[b]].type.dtype);
   return (Shape){.n_words = w.n, .word = w.word, .hash = hash_of(&w),
-                 .n_buffers = w.n_buffers, .buffer = w.buffer};
+                 .n_buffers = w.n_buffers, .buffer = w.buffer,
+                 .n_rands = w.n_rands, .rand = w.rand};
+}
+
+int64_t shape_fact(const Shape *s, const KFunc *f, const Kernel *k, int i) {
+  return i < s->n_buffers ? f->buffer[s->buffer[i]].offset
+                          : k->instr[s->rand[i - s->n_buffers]].place;
 }
 
 static bool equal(const Shape *x, const Shape *y) {

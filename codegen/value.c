@@ -313,6 +313,15 @@ static LLVMValueRef uniform(const Emit *e, DType type, LLVMValueRef word) {
   return LLVMBuildFMul(b->b, v, build_number(b, t, 0x1p-24), "");
 }
 
+/* The place of a random number, as i32. */
+static LLVMValueRef place_value(const Emit *e, int n) {
+  LLVMTypeRef i32 = LLVMInt32TypeInContext(e->build.context);
+  if (e->shape == NULL) return LLVMConstInt(i32, e->k->instr[n].place, false);
+  int i = 0;
+  while (e->shape->rand[i] != n) i++;
+  return to_u32(e, e->fact[e->shape->n_buffers + i]);
+}
+
 /* The vectors of a tile start at a multiple of 64 elements, so vector v of it is
  * word v of the same sixteen blocks: all four are kept at once. */
 static LLVMValueRef rand_value(Emit *e, int n) {
@@ -337,8 +346,7 @@ static LLVMValueRef rand_value(Emit *e, int n) {
   step = LLVMBuildFPToUI(b->b, step, i32, "");
   LLVMValueRef c[4] = {block, build_splat(b, row, lanes),
                        build_splat(b, step, lanes),
-                       build_splat(b, LLVMConstInt(i32, i->place, false),
-                                   lanes)};
+                       build_splat(b, place_value(e, n), lanes)};
   build_philox(b, c, scalar_slot(e, "seed", i64));
   if (!vector) return uniform(e, i->type, c[0]);
   for (int v = 0; v < e->tile[e->s->vec]; v++) {
