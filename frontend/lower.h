@@ -52,8 +52,7 @@ typedef struct Instance Instance;
 typedef struct File File;
 typedef struct Lower Lower;
 
-/* A map from names to anything. */
-typedef struct Names {
+typedef struct Names { /* a map from names to anything */
   Arena *arena;
   int n, capacity;
   struct NameEntry {
@@ -66,8 +65,7 @@ void *names_get(const Names *m, const char *key);
 /* Returns what was there before, which stays there, or NULL. */
 void *names_add(Names *m, const char *key, void *value);
 
-/* A list of candidates for "did you mean". */
-typedef struct Candidates {
+typedef struct Candidates { /* for "did you mean" */
   Arena *arena;
   int n, capacity;
   const char **name;
@@ -169,8 +167,7 @@ typedef struct Slot {
   Span span;
 } Slot;
 
-/* An update `name <- value`, in the order of the text. */
-typedef struct Update {
+typedef struct Update { /* `name <- value`, in the order of the text */
   int at, state;
   const Stmt *stmt;
   Slot *slot;
@@ -225,8 +222,7 @@ typedef struct OwnParam { /* parameter or state of an instance */
   bool updated;
 } OwnParam;
 
-/* What a child of an instance is called. */
-typedef struct SiteName {
+typedef struct SiteName { /* what a child of an instance is called */
   Site *site;
   int index;
 } SiteName;
@@ -252,8 +248,7 @@ struct Instance {
   Names counts;      /* how far the numbers of a kind have come, of int */
 };
 
-/* A field of the data, met in the train section. */
-typedef struct FieldUse {
+typedef struct FieldUse { /* a field of the data, met in `train` */
   const DataField *field;
   bool used;
 } FieldUse;
@@ -268,8 +263,7 @@ typedef struct Prox {
   Node *value; /* of the term, before the step */
 } Prox;
 
-/* A number that something watches. */
-typedef struct Watched {
+typedef struct Watched { /* a number that something watches */
   const char *split, *what;
   Span span;
 } Watched;
