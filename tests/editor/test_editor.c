@@ -1,7 +1,7 @@
 /* The files for editors: JSON that reads, every word of the scanner known to both
  * editors, and every program coloured without a rest by the TextMate grammar
- * (tokenise.py, where there is Python) and without an error by Vim (where there is
- * Vim). */
+ * (tokenise.py, where there is Python) and without an error by Vim (where it is
+ * there). */
 #include "tests/check.h"
 
 #include <ctype.h>

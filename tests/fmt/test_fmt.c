@@ -1,4 +1,5 @@
-/* `netc fmt`. Golden files show the layout: tests/fmt/NAME.net becomes NAME.out.
+/* `netc fmt`. Golden files show the layout: tests/fmt/NAME.net becomes NAME.out,
+ * and the examples that set the style stay as they are.
  * For every program of the repository and many generated ones: what comes out
  * has the same tree and comes out of itself. (That no token and no comment is
  * lost, the formatter sees to itself.) And the command: what it writes, and

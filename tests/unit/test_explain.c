@@ -1,6 +1,6 @@
 /* `netc explain`: each diagnostic that the sources can give has an account, and
- * no other; each example of a mistake gives that diagnostic, and each of how to do
- * it gives none. The sources are searched for "E0302" and the like. */
+ * no other; each example of a mistake gives that diagnostic, and each of how to
+ * do it gives none. The sources are searched for "E0302" and the like. */
 #include "frontend/explain.h"
 #include "tests/check.h"
 
