@@ -181,12 +181,17 @@ static bool draws(const Kernel *k) {
   return false;
 }
 
+/* What read_together needs and can be told before dimensions are aligned. */
+static bool may_read_together(const Kernel *x, const Kernel *y) {
+  return x->n_red != 0 && y->n_red != 0 && any_shared(x, K_LOAD, y, K_LOAD) &&
+         !any_shared(x, K_STORE, y, K_LOAD) && !kernel_is_contraction(x) &&
+         !kernel_is_contraction(y);
+}
+
 /* Two reductions over the same dimensions that read a large buffer at the same
  * places read it once if they run together. A contraction stays alone. */
 static bool read_together(const Kernel *x, const Kernel *y) {
-  if (x->n_red == 0 || y->n_red == 0 || any_shared(x, K_STORE, y, K_LOAD))
-    return false;
-  if (kernel_is_contraction(x) || kernel_is_contraction(y)) return false;
+  if (!may_read_together(x, y)) return false;
   for (int i = 0; i < x->n_instrs; i++)
     for (int j = 0; j < y->n_instrs; j++)
       if (x->instr[i].kop == K_LOAD && y->instr[j].kop == K_LOAD &&
@@ -199,8 +204,10 @@ static bool read_together(const Kernel *x, const Kernel *y) {
 static bool try_merge(Arena *a, KFunc *f, int i, int j) {
   const Kernel *p = f->kernel[i], *q = f->kernel[j];
   bool follows = q->n_red == 0 && any_shared(p, K_STORE, q, K_LOAD);
-  if ((!follows && (p->n_red == 0 || q->n_red == 0)) || draws(p) || draws(q))
+  if ((!follows && !may_read_together(p, q)) || draws(p) || draws(q))
     return false;
+  int64_t dim[MAX_DIMS + 1];
+  if (common_dims(p, q, dim) < 0) return false; /* before what takes long */
   bool rises = can_pass(f, i, j, j);
   if (!rises && !can_pass(f, i, j, i)) return false;
   Kernel *x = kernel_new(a), y = {0};

@@ -43,16 +43,48 @@ static bool same_place(const Kernel *k, int old, int new) {
   return true;
 }
 
+/* Kernels that load or store a buffer, the last first. */
+typedef struct User {
+  const struct User *next;
+  int kernel;
+} User;
+
 typedef struct Order {
   Arena *arena;
   KFunc *f;
   int n;
   bool *before; /* [i*n + j]: kernel i must run before kernel j */
+  int *waits;   /* of each kernel: how many must still run before it */
+  const User **loads, **stores; /* of each buffer */
   bool *is_new, *updates, *done;
 } Order;
 
+static void find_users(Order *o) {
+  size_t n = (size_t)o->f->n_buffers + 1;
+  o->loads = arena_alloc(o->arena, n * sizeof *o->loads);
+  o->stores = arena_alloc(o->arena, n * sizeof *o->stores);
+  for (int i = 0; i < o->n; i++) {
+    const Kernel *k = o->f->kernel[i];
+    for (int s = 0; s < k->n_instrs; s++) {
+      const Instr *x = &k->instr[s];
+      if (x->kop != K_LOAD && x->kop != K_STORE) continue;
+      const User **list = x->kop == K_LOAD ? o->loads : o->stores;
+      User *u = arena_alloc(o->arena, sizeof *u);
+      *u = (User){.next = list[x->buffer], .kernel = i};
+      list[x->buffer] = u;
+    }
+  }
+}
+
+static void add_edge(Order *o, int i, int j) {
+  if (i == j || o->before[i * o->n + j]) return;
+  o->before[i * o->n + j] = true;
+  o->waits[j]++;
+}
+
 static void find_edges(Order *o) {
   KFunc *f = o->f;
+  find_users(o);
   for (int j = 0; j < o->n; j++) {
     const Kernel *k = f->kernel[j];
     for (int s = 0; s < k->n_instrs; s++) {
@@ -60,35 +92,32 @@ static void find_edges(Order *o) {
       if (store->kop != K_STORE) continue;
       int old = old_value(f, o->is_new, store->buffer);
       if (f->buffer[store->buffer].kind == BUF_VAR) o->updates[j] = true;
-      for (int i = 0; i < o->n; i++) {
-        if (i == j) continue;
-        if (touches(f->kernel[i], K_LOAD, store->buffer))
-          o->before[j * o->n + i] = true;
-        if (old >= 0 && touches(f->kernel[i], K_LOAD, old))
-          o->before[i * o->n + j] = true;
-        /* the zeros below an overlap-add */
-        if (i < j && touches(f->kernel[i], K_STORE, store->buffer))
-          o->before[i * o->n + j] = true;
-      }
+      for (const User *u = o->loads[store->buffer]; u != NULL; u = u->next)
+        add_edge(o, j, u->kernel);
+      for (const User *u = old < 0 ? NULL : o->loads[old]; u != NULL;
+           u = u->next)
+        add_edge(o, u->kernel, j);
+      /* the zeros below an overlap-add */
+      for (const User *u = o->stores[store->buffer]; u != NULL; u = u->next)
+        if (u->kernel < j) add_edge(o, u->kernel, j);
     }
   }
-}
-
-static bool ready(const Order *o, int j) {
-  if (o->done[j]) return false;
-  for (int i = 0; i < o->n; i++)
-    if (o->before[i * o->n + j] && !o->done[i]) return false;
-  return true;
 }
 
 static int next_kernel(const Order *o) {
   int first = -1;
   for (int j = 0; j < o->n; j++) {
-    if (!ready(o, j)) continue;
+    if (o->done[j] || o->waits[j] > 0) continue;
     if (o->updates[j]) return j;
     if (first < 0) first = j;
   }
   return first;
+}
+
+static void run(Order *o, int kernel) {
+  o->done[kernel] = true;
+  for (int j = 0; j < o->n; j++)
+    if (o->before[kernel * o->n + j]) o->waits[j]--;
 }
 
 /* Computes the new value in buffer `b` apart, to be copied at the end. */
@@ -164,6 +193,7 @@ static void unify(Order *o) {
 static bool sort(Order *o, Kernel **sorted, Kernel **copies, int *n_copies) {
   size_t n = (size_t)o->n;
   o->before = arena_alloc(o->arena, n * n + 1);
+  o->waits = arena_alloc(o->arena, (n + 1) * sizeof *o->waits);
   memset(o->done, 0, n);
   memset(o->updates, 0, n);
   find_edges(o);
@@ -173,7 +203,7 @@ static bool sort(Order *o, Kernel **sorted, Kernel **copies, int *n_copies) {
       break_cycle(o, copies, n_copies);
       return false;
     }
-    o->done[next] = true;
+    run(o, next);
     sorted[i] = o->f->kernel[next];
   }
   return true;
