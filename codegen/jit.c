@@ -153,6 +153,7 @@ Jit *jit_new(Arena *a, Target *t, const KModule *m, const char **error) {
   LLVMErrorRef wrong = begin_session(j);
   if (wrong == NULL) return j;
   *error = message_of(a, wrong);
+  jit_free(j);
   return NULL;
 }
 
@@ -187,8 +188,9 @@ JitFunction *jit_find_lazy(Jit *j, const char *name) {
 
 void jit_free(Jit *j) {
   if (j == NULL || j->lljit == NULL) return;
+  /* it holds names that are the session's */
+  LLVMOrcDisposeLazyCallThroughManager(j->calls);
   LLVMErrorRef error = LLVMOrcDisposeLLJIT(j->lljit);
   if (error != NULL) LLVMConsumeError(error);
-  LLVMOrcDisposeLazyCallThroughManager(j->calls);
   LLVMOrcDisposeIndirectStubsManager(j->stubs);
 }
