@@ -126,13 +126,14 @@ static int64_t now(void) {
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Waits for the pieces that workers have begun. */
-static void wait_for_pieces(NetPool *p, uint32_t pieces) {
+/* Waits for the pieces that workers have begun. The caller has just worked for
+ * `worked` ns: a worker that needs about as long is slow, not gone. */
+static void wait_for_pieces(NetPool *p, uint32_t pieces, int64_t worked) {
   for (int i = 0; i < SPINS / 10; i++) {
     if (atomic_load(&p->done) == pieces) return;
     relax();
   }
-  int64_t start = now(), end;
+  int64_t start = now(), end, patience = LONG_WAIT + worked;
   do {
     for (int i = 0; i < 50; i++) {
       if (atomic_load(&p->done) == pieces) return;
@@ -140,7 +141,7 @@ static void wait_for_pieces(NetPool *p, uint32_t pieces) {
     }
     end = now();
     if (end - start > LONG_WAIT / 4) sched_yield();
-  } while (end - start < LONG_WAIT);
+  } while (end - start < patience);
   while (atomic_load(&p->done) != pieces) sched_yield();
   p->pause = p->pause ? p->pause * 2 : FIRST_PAUSE;
   if (p->pause > LAST_PAUSE) p->pause = LAST_PAUSE;
@@ -170,8 +171,9 @@ void net_parallel(NetPool *p, NetPiece *fn, char *arena, int64_t pieces) {
   atomic_store(&p->pieces, n);
   atomic_store(&p->grain, (n + parts - 1) / parts);
   atomic_store(&p->done, 0);
+  int64_t start = now();
   work(p, show_job(p));
-  wait_for_pieces(p, n);
+  wait_for_pieces(p, n, now() - start);
 }
 
 static int cores(void) {
