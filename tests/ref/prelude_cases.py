@@ -129,6 +129,8 @@ activation("silu", F.silu)
 activation("sigmoid", torch.sigmoid, opt=sgd(0.5))
 activation("tanh", torch.tanh)
 activation("softplus", F.softplus)
+activation("softplus_far", lambda x: F.softplus(40 * x) / 40,
+           "far", before="layer far(x) = softplus(40 * x) / 40\n\n")
 activation("softplus_beta", lambda x: F.softplus(x, 3), "softplus(beta = 3)")
 activation("log1p", lambda x: torch.log1p(x.square()),
            "square -> log1p", before="layer square(x) = x * x\n\n")
@@ -309,8 +311,8 @@ of_classes("hinge_margin", "hinge(net(x), y, margin = 0.3)",
            lambda z, y: F.multi_margin_loss(z, y, margin=0.3), opt=sgd(0.01))
 
 
-def of_pairs(name, call, f, y="pair"):
-    case(name, TWO % 2, two(2), start="pair", loss=(call, f), y=y)
+def of_pairs(name, call, f, y="pair", **more):
+    case(name, TWO % 2, two(2), start="pair", loss=(call, f), y=y, **more)
 
 
 of_pairs("squared_error", *SQUARED)
@@ -323,6 +325,9 @@ of_pairs("smooth_l1", "smooth_l1(net(x), y, beta = 0.4)",
          lambda z, y: F.smooth_l1_loss(z, y, beta=0.4))
 of_pairs("binary_cross_entropy", "binary_cross_entropy(net(x), y)",
          F.binary_cross_entropy_with_logits, y="bits")
+of_pairs("binary_cross_entropy_far", "binary_cross_entropy(30 * net(x), y)",
+         lambda z, y: F.binary_cross_entropy_with_logits(30 * z, y), y="bits",
+         opt=sgd(0.001))
 of_pairs("binary_cross_entropy_weight",
          "binary_cross_entropy(net(x), y, pos_weight = 3)",
          lambda z, y: F.binary_cross_entropy_with_logits(
