@@ -134,6 +134,8 @@ activation("softplus_far", lambda x: F.softplus(40 * x) / 40,
 activation("softplus_beta", lambda x: F.softplus(x, 3), "softplus(beta = 3)")
 activation("log1p", lambda x: torch.log1p(x.square()),
            "square -> log1p", before="layer square(x) = x * x\n\n")
+activation("divides", torch.tanh, "even", before="layer even(x: [n]) = "
+           "if divides(4, n) then tanh(x) else x\n\n")
 activation("mish", F.mish)
 activation("hardsigmoid", F.hardsigmoid, opt=sgd(0.5))
 activation("hardswish", F.hardswish)
