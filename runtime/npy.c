@@ -350,15 +350,15 @@ static bool read_pair(Dataset *d, DataSplitName split, const char *x,
   return true;
 }
 
-/* y of whole numbers, one a sample: the classes are 0 to the largest that any
- * split has. */
+/* y of whole numbers, one or more a sample: the classes are 0 to the largest that
+ * any split has. */
 static void count_classes(Dataset *d) {
   DataColumn *c = &d->column[1];
-  if (c->store != STORE_I32 || c->field.rank != 0)
+  if (c->store != STORE_I32)
     return;
   for (int k = 0; k < DATA_SPLITS; k++) {
     const int32_t *y = d->split[k].column[1];
-    for (int64_t i = 0; i < d->split[k].rows; i++)
+    for (int64_t i = 0; i < d->split[k].rows * c->count; i++)
       if (y[i] >= d->n_classes)
         d->n_classes = (int64_t)y[i] + 1;
   }

@@ -296,6 +296,18 @@ of_classes("cross_entropy_both", "cross_entropy(net(x), y, smooth = 0.1, "
            lambda z, y: F.cross_entropy(
                z, y, torch.tensor(CLASS_WEIGHTS, dtype=z.dtype),
                label_smoothing=0.1))
+for name, more, args in (
+        ("cross_entropy_places", "", {}),
+        ("cross_entropy_places_all", ", smooth = 0.1, class_weights = "
+         "[0.5, 2.0, 1.25, 1.0]", dict(label_smoothing=0.1))):
+    case(name, "x -> linear(8) as a -> tanh -> linear(4) as b",
+         lambda: chain(a=nn.Linear(6, 8), t=torch.tanh, b=nn.Linear(8, 4)),
+         x="words", y="tags", start="places",
+         loss=("cross_entropy(net(x), y%s)" % more,
+               lambda z, y, args=args: F.cross_entropy(
+                   z.transpose(1, 2), y, torch.tensor(
+                       CLASS_WEIGHTS + [1.0], dtype=z.dtype) if args else None,
+                   **args)))
 of_classes("nll", "nll(net(x) -> log_softmax, y)",
            lambda z, y: F.nll_loss(F.log_softmax(z, 1), y))
 of_classes("pick", "-pick(net(x) -> log_softmax, y)",
