@@ -73,6 +73,7 @@ static Node *put_in_order(Graph *g, Node *dot, const int *axis, int rank,
 static Node *pad_below(Graph *g, Node *x, int axis, int64_t before,
                        int64_t after) {
   const int64_t *num = x->attr.num;
+  if (before == 0 && after == 0) return x; /* windows of one element */
   if (x->op == OP_PERMUTE) {
     int order[MAX_RANK];
     for (int i = 0; i < x->type.rank; i++) order[i] = (int)x->attr.axes[i];

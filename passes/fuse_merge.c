@@ -157,7 +157,7 @@ static void append(Arena *a, Kernel *to, const Kernel *from) {
       if (x.in[o] >= 0) x.in[o] = map[x.in[o]];
     const Instr *stored =
         x.kop == K_LOAD ? store_of(to, x.buffer) : NULL;
-    if (stored != NULL && x.in[0] < 0) {
+    if (stored != NULL) { /* under a guard too, which hides what is elsewhere */
       map[i] = stored->in[0];
       continue;
     }
