@@ -3,6 +3,7 @@
  * the same as the compiler's own; and each operation says which source line it
  * came from. What a stage should hold is for the golden files. */
 #include "tests/check.h"
+#include "tests/e2e/zoo.h"
 
 #include <glob.h>
 #include <stdio.h>
@@ -75,8 +76,11 @@ static void has_places(const char *model, const char *stage, char *text) {
 static void one_stage(const char *model, const Stage *s) {
   char option[64];
   snprintf(option, sizeof option, "--stage=%s", s->name);
-  const char *const argv[] = {check_netc(), "dump", option, "--cpu=znver4",
-                              model, NULL};
+  const ZooModel *m = zoo_model(model);
+  const char *const argv[] = {check_netc(), "dump",
+                              option,       "--cpu=znver4",
+                              model,        m ? "--data" : NULL,
+                              m ? m->data() : NULL, NULL};
   Run r = check_run(60, argv);
   check_that(!r.status && r.out[0], "%s: exit %d\n%.300s", r.command, r.status,
              r.err);
