@@ -4,6 +4,7 @@
  * under another name it must give the same step, to the bit. What draws random
  * bits has no reference: that their shares are right is shown here. */
 #include "tests/check.h"
+#include "tests/definitions.h"
 #include "tests/tensors.h"
 
 #include <ctype.h>
@@ -14,7 +15,7 @@
 #include <string.h>
 
 #define DIR "tests/ref/prelude/"
-enum { STEPS = 21, KEPT = 16, MOST_STEPS = 100, TEXT = 16384, LONG_NAME = 48 };
+enum { STEPS = 21, KEPT = 16, MOST_STEPS = 100, TEXT = 16384, LONG_NAME = DEFINITION_NAME };
 
 /* How far netc may be from PyTorch, and why. */
 static const struct Tolerance {
@@ -153,40 +154,8 @@ static void references(void) {
 
 /* -- the definitions of the prelude, and where they are used */
 
-typedef struct Definition {
-  char name[LONG_NAME];
-  const char *begin, *end; /* in the prelude's text */
-} Definition;
-
 static bool is_word(char c) {
   return isalnum((unsigned char)c) || c == '_';
-}
-
-/* Behind the word that opens a definition, NULL: none is opened here. */
-static const char *opens(const char *line) {
-  static const char *const kinds[] = {"layer ",    "loss ",     "penalty ",
-                                      "schedule ", "optimizer ", "init "};
-  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-    if (!strncmp(line, kinds[i], strlen(kinds[i])))
-      return line + strlen(kinds[i]);
-  return NULL;
-}
-
-/* Reads the next definition from *p on; false at the end. A definition ends
- * before the next line that opens one or that is a comment. */
-static bool next_definition(const char **p, Definition *d) {
-  const char *line = *p, *name = NULL;
-  while (*line && !(name = opens(line)))
-    line += strcspn(line, "\n") + 1;
-  if (!*line)
-    return false;
-  d->begin = line;
-  snprintf(d->name, sizeof d->name, "%.*s", (int)strcspn(name, "( "), name);
-  do
-    line += strcspn(line, "\n") + (strchr(line, '\n') != NULL);
-  while (*line && !opens(line) && *line != '#');
-  *p = d->end = line;
-  return true;
 }
 
 /* The next use of the name in a program: as a word that is neither a member nor
@@ -224,7 +193,7 @@ static char *user_of(const glob_t *files, const char *name, const char **path) {
 
 /* Writes the program with a definition of its own, `own_NAME`, in place of the
  * prelude's. */
-static bool write_copy(const char *path, const Definition *d,
+static bool write_copy(const char *path, const DefinitionText *d,
                        const char *program) {
   char *out = malloc(TEXT), *to = out;
   const char *from = program, *use;
@@ -254,7 +223,7 @@ static bool same_files(const char *a, const char *b) {
 
 /* The logs may differ in their penalties' names alone, which are the
  * definitions'; what they say is in the weights. */
-static void compare_copy(const Definition *d, const char *path,
+static void compare_copy(const DefinitionText *d, const char *path,
                          const char *program) {
   const char *copy = check_path("copy.net"), *log = check_path("log");
   const char *a = check_path("a.safetensors"), *b = check_path("b.safetensors");
@@ -274,11 +243,11 @@ static void copies(void) {
   glob_t files;
   char *prelude = check_read("frontend/prelude.net", NULL);
   const char *next = prelude, *path = NULL;
-  Definition d;
+  DefinitionText d;
   int count = 0;
   if (!check_that(prelude && !glob(DIR "*.net", 0, NULL, &files), "no files"))
     return;
-  while (next_definition(&next, &d)) {
+  while (definition_next(&next, &d)) {
     char *text = user_of(&files, d.name, &path);
     if (check_that(text != NULL, "no file in " DIR " uses %s", d.name))
       compare_copy(&d, path, text);
@@ -353,6 +322,44 @@ static void drawn(const Tensors *t, const char *name, double bound, double mean,
   free(w);
 }
 
+/* rows x cols elements are 1 where `one` says so, and else 0. */
+static void ones(const Tensors *t, const char *name, size_t count,
+                 bool (*one)(size_t)) {
+  size_t n = 0, wrong = 0;
+  double *w = tensors_get(t, name, &n);
+  for (size_t i = 0; i < n; i++)
+    wrong += fabs(w[i] - one(i)) > 0;
+  check_that(n == count && !wrong, "%s: %zu elements, %zu wrong", name, n,
+             wrong);
+  free(w);
+}
+
+static bool on_diagonal(size_t i) { /* of [4, 6] */
+  return i / 6 == i % 6;
+}
+
+static bool in_centre(size_t i) { /* of [4, 3, 3, 5] */
+  return i / 45 == i / 15 % 3 && i / 5 % 3 == 1 && i % 5 == 2;
+}
+
+/* The products of the short rows, which lie `step` apart with elements `each`
+ * apart, are gain^2 with themselves and 0 with others. */
+static void right_angles(const Tensors *t, const char *name, size_t rows,
+                         size_t cols, double gain) {
+  size_t n = 0, few = rows < cols ? rows : cols, many = rows + cols - few;
+  size_t step = rows <= cols ? cols : 1, each = rows <= cols ? 1 : cols;
+  double *w = tensors_get(t, name, &n), far = 0;
+  check_that(n == rows * cols, "%s: %zu elements", name, n);
+  for (size_t i = 0; n && i < few * few; i++) {
+    double dot = 0;
+    for (size_t k = 0; k < many; k++)
+      dot += w[i / few * step + k * each] * w[i % few * step + k * each];
+    far = fmax(far, fabs(dot - (i / few == i % few ? gain * gain : 0)));
+  }
+  check_that(far < 1e-5 * gain * gain, "%s: off by %g", name, far);
+  free(w);
+}
+
 static void initialisers(void) {
   static const char net[] = DIR "draw_init.net";
   const char *save = check_path("save");
@@ -378,6 +385,10 @@ static void initialisers(void) {
                name, ratio);
     free(w);
   }
+  ones(&t, "net.c.diagonal", 24, on_diagonal);
+  ones(&t, "net.c.centre", 180, in_centre);
+  right_angles(&t, "net.c.wide", 5, 8, 1);
+  right_angles(&t, "net.c.high", 40, 7, 3);
   tensors_free(&t);
   run_free(&r);
 }

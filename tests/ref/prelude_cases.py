@@ -136,6 +136,11 @@ activation("log1p", lambda x: torch.log1p(x.square()),
            "square -> log1p", before="layer square(x) = x * x\n\n")
 activation("divides", torch.tanh, "even", before="layer even(x: [n]) = "
            "if divides(4, n) then tanh(x) else x\n\n")
+case("singular_values", "x -> singular_values(0.5, -0.02, 0.001) -> mean(axis = 0)"
+     " -> linear(3) as b", lambda: chain(
+         s=lambda x: 0.5 * x - 0.02 * x @ x.mT @ x
+         + 0.001 * x @ x.mT @ x @ x.mT @ x,
+         m=lambda x: x.mean(1), b=nn.Linear(6, 3)), x="words")
 activation("mish", F.mish)
 activation("hardsigmoid", F.hardsigmoid, opt=sgd(0.5))
 activation("hardswish", F.hardswish)
