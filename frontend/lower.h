@@ -340,6 +340,8 @@ Diag *fail(const Scope *s, const char *code, Span at, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 /* "[16, 5, 5] comes from this maxpool" */
 void note_origin(Lower *L, Diag *diag, const Value *v);
+/* A call whose argument at `at` is one too many: it takes `most`. */
+void too_many_arguments(const Scope *s, Span at, const char *name, int most);
 void help_nearest(Diag *diag, const char *name, const Candidates *c);
 void help_arguments(Diag *diag, const char *name, const Candidates *c);
 Span user_span(const Scope *s, Span at);
@@ -566,6 +568,7 @@ void key_init(Scope *s, const Expr *e);
 /* Tells what they name that is not there. */
 void check_named(Lower *L);
 const Value *split_value(Lower *L, const char *name); /* or NULL */
+void split_candidates(Candidates *c);
 const Value *split_member(Scope *s, const Expr *e, const Value *split);
 const Value *prim_plateaus(PrimCall *c);
 /* lower_update.c */

@@ -86,9 +86,8 @@ static bool take_args(const Call *c, int first, const Value **given) {
     if (arg->name.s && k < 0) {
       good = unknown_argument(c, arg, first);
     } else if (k >= d->n_params) {
-      fail(c->args_scope, "E0410", arg->span,
-           "%s takes %d argument%s at most", d->name.s, d->n_params - first,
-           d->n_params - first == 1 ? "" : "s");
+      too_many_arguments(c->args_scope, arg->span, d->name.s,
+                         d->n_params - first);
       return false;
     } else if (given[k]) {
       fail(c->args_scope, "E0408", arg->span, "%s is given twice",
@@ -126,8 +125,7 @@ bool bind_args(Scope *inner, const Call *c, int first) {
   const Value **given =
       arena_alloc(inner->L->a, (size_t)(d->n_params + 1) * sizeof *given);
   if (c->piped && d->n_params <= first) {
-    fail(c->args_scope, "E0410", c->at->span, "%s takes no argument",
-         d->name.s);
+    too_many_arguments(c->args_scope, c->at->span, d->name.s, 0);
     return false;
   }
   if (!take_args(c, first, given))
@@ -151,9 +149,16 @@ static bool may_call(Scope *s, const Call *c) {
   Lower *L = s->L;
   const char *name = c->def->ast->name.s;
   if (s->depth >= MAX_CALL_DEPTH) {
-    fail(s, "E0602", c->at->span,
-         "definitions call each other more than %d deep: %s", MAX_CALL_DEPTH,
-         name);
+    bool again = false;
+    for (const Scope *outer = s; outer; outer = outer->caller)
+      again = again || outer->def == c->def;
+    Diag *diag =
+        again ? fail(s, "E0206", c->at->span, "%s calls itself, more than %d "
+                     "deep", name, MAX_CALL_DEPTH)
+              : fail(s, "E0602", c->at->span, "definitions call each other more "
+                     "than %d deep: %s", MAX_CALL_DEPTH, name);
+    if (again && diag)
+      diag_help(diag, "`repeat` is the loop of the language: x -> repeat(3) f");
     return false;
   }
   if (L->calls >= MAX_CALLS) {

@@ -1,14 +1,40 @@
-/* Nothing is ignored: what the user's file declares and never mentions is told.
- * The test is one of text: a name counts as used where an expression mentions
- * it, whether or not that expression is reached. Names bound by shapes and names
- * of stages need no use. */
+/* Nothing is ignored: what the user's file declares and does not use is told. A
+ * use is a name in an expression that means the thing, whether or not that
+ * expression is reached when lowering: what a body calls its own is not the
+ * file's of the same name. A definition or constant is used if the sections lead
+ * to it. Names bound by shapes and names of stages need no use. */
 #include "frontend/lower.h"
 
 #include <string.h>
 
-static void mention(Names *m, const Expr *e);
+typedef struct Mentions {
+  Names named;  /* as values */
+  Names called; /* as what is called */
+  Names stages; /* behind `as` */
+} Mentions;
 
-static void mention_stage(Names *m, const Stage *stage) {
+static Mentions *mentions_new(Lower *L) {
+  Mentions *m = arena_alloc(L->a, sizeof *m);
+  names_init(&m->named, L->a);
+  names_init(&m->called, L->a);
+  names_init(&m->stages, L->a);
+  return m;
+}
+
+static void add(Names *to, const char *name) {
+  static char yes;
+  names_add(to, name, &yes);
+}
+
+static bool is_mentioned(const Mentions *m, const char *name) {
+  return names_get(&m->named, name) || names_get(&m->called, name);
+}
+
+static void mention(Mentions *m, const Expr *e);
+
+static void mention_stage(Mentions *m, const Stage *stage) {
+  if (stage->as.s)
+    add(&m->stages, stage->as.s);
   switch (stage->kind) {
   case STAGE_CALL:
     mention(m, stage->call);
@@ -25,8 +51,7 @@ static void mention_stage(Names *m, const Stage *stage) {
 }
 
 /* Adds every name in an expression. */
-static void mention(Names *m, const Expr *e) {
-  static char yes;
+static void mention(Mentions *m, const Expr *e) {
   switch (e->kind) {
   case EXPR_NUMBER:
   case EXPR_BOOL:
@@ -35,14 +60,17 @@ static void mention(Names *m, const Expr *e) {
   case EXPR_COUNT:
     return;
   case EXPR_NAME:
-    names_add(m, e->name, &yes);
+    add(&m->named, e->name);
     return;
   case EXPR_LIST:
     for (int i = 0; i < e->list.n; i++)
       mention(m, e->list.item[i]);
     return;
   case EXPR_CALL:
-    mention(m, e->call.callee);
+    if (e->call.callee->kind == EXPR_NAME)
+      add(&m->called, e->call.callee->name);
+    else
+      mention(m, e->call.callee);
     for (int i = 0; i < e->call.n_args; i++)
       mention(m, e->call.args[i].value);
     return;
@@ -77,12 +105,12 @@ static void mention(Names *m, const Expr *e) {
   }
 }
 
-static void mention_shape(Names *m, const Shape *shape) {
+static void mention_shape(Mentions *m, const Shape *shape) {
   for (int i = 0; shape && i < shape->n; i++)
     mention(m, shape->dim[i]);
 }
 
-static void mention_body(Names *m, const Definition *d) {
+static void mention_body(Mentions *m, const Definition *d) {
   for (int i = 0; i < d->n_params; i++)
     if (d->params[i].default_value)
       mention(m, d->params[i].default_value);
@@ -93,7 +121,7 @@ static void mention_body(Names *m, const Definition *d) {
   }
 }
 
-static void mention_entries(Names *m, int n, Entry *const *entries) {
+static void mention_entries(Mentions *m, int n, Entry *const *entries) {
   for (int i = 0; i < n; i++) {
     if (entries[i]->value)
       mention(m, entries[i]->value);
@@ -107,15 +135,21 @@ static void unused(Lower *L, Name name, const char *what) {
   diag_error(L->d, "E0204", name.span, "%s %s is never used", what, name.s);
 }
 
+/* What is called is a definition or a function before it is a value. */
+static bool is_used(Lower *L, const Mentions *m, const char *name) {
+  return names_get(&m->named, name) ||
+         (names_get(&m->called, name) && !find_prim(name) &&
+          !find_any_def(L, L->user, DEF_LAYER, name));
+}
+
 static void check_definition(Lower *L, const Definition *d) {
-  Names m;
-  names_init(&m, L->a);
-  mention_body(&m, d);
+  Mentions *m = mentions_new(L);
+  mention_body(m, d);
   for (int i = 0; i < d->n_params; i++)
-    mention_shape(&m, d->params[i].shape);
+    mention_shape(m, d->params[i].shape);
   for (int i = 0; i < d->n_params; i++) {
     const Param *p = &d->params[i];
-    if (!names_get(&m, p->name.s) && p->name.s[0] != '_' &&
+    if (!is_used(L, m, p->name.s) && p->name.s[0] != '_' &&
         !(p->shape && p->shape->is_class))
       unused(L, p->name, "the argument");
   }
@@ -127,7 +161,7 @@ static void check_definition(Lower *L, const Definition *d) {
                  d->name.s);
     if (stmt->kind == STMT_LET || stmt->kind == STMT_PARAM ||
         stmt->kind == STMT_STATE)
-      if (!names_get(&m, stmt->name.s))
+      if (!is_used(L, m, stmt->name.s))
         unused(L, stmt->name,
                stmt->kind == STMT_LET     ? "the value"
                : stmt->kind == STMT_STATE ? "the state"
@@ -137,43 +171,100 @@ static void check_definition(Lower *L, const Definition *d) {
 
 /* -- in the file */
 
+/* The names that a body calls its own, which hide the file's. A constant in the
+ * shape of a parameter is the file's. */
+static void add_own(Names *own, const Definition *d) {
+  for (int i = 0; i < d->n_params; i++)
+    add(own, d->params[i].name.s);
+  for (int i = 0; i < d->n_stmts; i++)
+    if (d->stmts[i]->name.s)
+      add(own, d->stmts[i]->name.s);
+}
+
+static void add_all(Names *to, const Names *from, const Names *without) {
+  for (int i = 0; i < from->capacity; i++)
+    if (from->entry[i].key && !(without && names_get(without, from->entry[i].key)))
+      add(to, from->entry[i].key);
+}
+
+/* Adds what a body mentions and does not call its own. */
+static void use_body(Lower *L, Mentions *used, const Definition *d) {
+  Mentions *m = mentions_new(L);
+  mention_body(m, d);
+  for (int i = 0; i < d->n_params; i++)
+    mention_shape(m, d->params[i].shape);
+  add_own(&m->stages, d);
+  add_all(&used->named, &m->named, &m->stages);
+  add_all(&used->called, &m->called, NULL);
+}
+
+/* Adds what an item mentions, if it is used. */
+static void use_item(Lower *L, Mentions *used, const Item *item) {
+  switch (item->kind) {
+  case ITEM_CONST:
+    if (names_get(&used->named, item->constant.name.s))
+      mention(used, item->constant.value);
+    return;
+  case ITEM_DEFINITION:
+    if (is_mentioned(used, item->definition.name.s))
+      use_body(L, used, &item->definition);
+    return;
+  case ITEM_DATA:
+    mention(used, item->data.reader);
+    mention_entries(used, item->data.n_entries, item->data.entries);
+    return;
+  case ITEM_TRAIN:
+    mention_entries(used, item->train.n_entries, item->train.entries);
+    return;
+  case ITEM_VARIANT:
+    mention_entries(used, item->variant.n_entries, item->variant.entries);
+    return;
+  case ITEM_IMPORT:
+  case ITEM_COUNT:
+    return;
+  }
+}
+
+/* What the sections lead to, by definitions and constants that are used. */
+static Mentions *find_used(Lower *L) {
+  Mentions *used = mentions_new(L);
+  for (int before = -1; before != used->named.n + used->called.n;) {
+    before = used->named.n + used->called.n;
+    for (int k = 1; k < L->n_files; k++)
+      for (int i = 0; i < L->files[k]->ast->n_items; i++)
+        use_item(L, used, L->files[k]->ast->items[i]);
+  }
+  return used;
+}
+
+static bool uses_file(const Mentions *used, const File *f) {
+  bool uses = false;
+  for (int i = 0; i < f->ast->n_items; i++) {
+    const Item *item = f->ast->items[i];
+    if (item->kind == ITEM_CONST)
+      uses = uses || names_get(&used->named, item->constant.name.s);
+    else if (item->kind == ITEM_DEFINITION)
+      uses = uses || is_mentioned(used, item->definition.name.s);
+  }
+  return uses;
+}
+
 void check_unused(Lower *L) {
   const Ast *ast = L->user->ast;
-  Names all;
-  names_init(&all, L->a);
-  for (int k = 1; k < L->n_files; k++)
-    for (int i = 0; i < L->files[k]->ast->n_items; i++) {
-      const Item *item = L->files[k]->ast->items[i];
-      switch (item->kind) {
-      case ITEM_CONST:
-        mention(&all, item->constant.value);
-        break;
-      case ITEM_DEFINITION:
-        mention_body(&all, &item->definition);
-        for (int p = 0; p < item->definition.n_params; p++)
-          mention_shape(&all, item->definition.params[p].shape);
-        break;
-      case ITEM_DATA:
-        mention(&all, item->data.reader);
-        mention_entries(&all, item->data.n_entries, item->data.entries);
-        break;
-      case ITEM_TRAIN:
-        mention_entries(&all, item->train.n_entries, item->train.entries);
-        break;
-      case ITEM_IMPORT:
-      case ITEM_VARIANT:
-      case ITEM_COUNT:
-        break;
-      }
-    }
+  const Mentions *used = find_used(L);
+  int imports = 0;
   for (int i = 0; i < ast->n_items; i++) {
     const Item *item = ast->items[i];
-    if (item->kind == ITEM_CONST && !names_get(&all, item->constant.name.s))
+    if (item->kind == ITEM_IMPORT &&
+        !uses_file(used, L->user->import[imports++]))
+      unused(L, item->import, "the import");
+    if (item->kind == ITEM_CONST &&
+        !names_get(&used->named, item->constant.name.s))
       unused(L, item->constant.name, "the constant");
     if (item->kind != ITEM_DEFINITION)
       continue;
     check_definition(L, &item->definition);
-    if (!names_get(&all, item->definition.name.s))
+    if (!is_mentioned(used, item->definition.name.s))
       unused(L, item->definition.name, def_kind_text[item->definition.kind]);
   }
 }

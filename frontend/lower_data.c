@@ -112,6 +112,17 @@ static bool data_args(Scope *s, const Expr *call, int *n, DataArg **out) {
 
 /* -- entries */
 
+/* An entry that was there before is told, and then passed over. */
+static bool is_second(const Scope *s, int i, Entry *const *entries) {
+  for (int k = 0; k < i; k++)
+    if (!strcmp(entries[i]->name.s, entries[k]->name.s)) {
+      fail(s, "E0404", entries[i]->name.span, "%s stands twice",
+           entries[i]->name.s);
+      return true;
+    }
+  return false;
+}
+
 static bool add_entry(Scope *s, DataSpec *data, int *capacity, const Entry *e,
                       bool in_augment) {
   Lower *L = s->L;
@@ -120,7 +131,8 @@ static bool add_entry(Scope *s, DataSpec *data, int *capacity, const Entry *e,
   if (e->kind == ENTRY_BLOCK) {
     bool good = true;
     for (int i = 0; i < e->n_entries; i++)
-      good = add_entry(s, data, capacity, e->entries[i], true) && good;
+      if (!is_second(s, i, e->entries))
+        good = add_entry(s, data, capacity, e->entries[i], true) && good;
     return good;
   }
   data->entries = arena_grow(L->a, data->entries, data->n_entries, capacity,
@@ -135,17 +147,6 @@ static bool add_entry(Scope *s, DataSpec *data, int *capacity, const Entry *e,
   return data_arg(s, NULL, e->value, entry->args);
 }
 
-static void check_twice(const Scope *s, const Item *item) {
-  for (int i = 0; i < item->data.n_entries; i++)
-    for (int k = 0; k < i; k++)
-      if (!strcmp(item->data.entries[i]->name.s,
-                  item->data.entries[k]->name.s)) {
-        fail(s, "E0404", item->data.entries[i]->name.span, "%s stands twice",
-             item->data.entries[i]->name.s);
-        return;
-      }
-}
-
 void lower_data(Lower *L, const Item *item) {
   DataSpec *data = &L->program->data;
   const Expr *call = item->data.reader;
@@ -154,10 +155,10 @@ void lower_data(Lower *L, const Item *item) {
   data->reader = call->call.callee->name;
   data->span = call->span;
   int capacity = 0;
-  check_twice(s, item);
   bool good = data_args(s, call, &data->n_args, &data->args);
   for (int i = 0; i < item->data.n_entries; i++)
-    good = add_entry(s, data, &capacity, item->data.entries[i], false) && good;
+    if (!is_second(s, i, item->data.entries))
+      good = add_entry(s, data, &capacity, item->data.entries[i], false) && good;
   DataField *fields = NULL;
   int n = 0;
   if (!good || !L->options->fields ||

@@ -233,7 +233,7 @@ static void r2_metric(Scope *s, const Expr *e, const char *name) {
 
 static void confusion_metric(Scope *s, const Expr *e) {
   if (e->kind == EXPR_CALL && e->call.n_args)
-    fail(s, "E0410", e->span, "confusion takes no argument");
+    too_many_arguments(s, e->span, "confusion", 0);
   else if (!s->L->classified)
     fail(s, "E0421", e->span, "confusion counts classes: the first net that "
          "the loss calls must give a logit for each");

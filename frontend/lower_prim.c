@@ -251,8 +251,7 @@ static bool bind_prim(PrimCall *c, const Value *piped) {
           c->arg[k] = all[k];
       good = bind_named(c, arg, n, param) && good;
     } else if (!rest && at >= n) {
-      fail(c->s, "E0410", arg->span, "%s takes at most %d arguments",
-           c->prim->name, n);
+      too_many_arguments(c->s, arg->span, c->prim->name, n);
       return false;
     } else {
       all[at++] = eval(c->s, arg->value);

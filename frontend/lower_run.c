@@ -67,8 +67,7 @@ static bool bind(Scope *s, const KeyCall *k, const Expr *e,
       if (!bind_named(s, k, given, arg))
         return false;
     } else if (i >= n) {
-      fail(s, "E0410", given->span, "%s takes %d argument%s at most", k->call,
-           n, n == 1 ? "" : "s");
+      too_many_arguments(s, given->span, k->call, n);
       return false;
     } else {
       arg[i] = given->value;
@@ -96,6 +95,11 @@ const Value *split_value(Lower *L, const char *name) {
       return v;
     }
   return NULL;
+}
+
+void split_candidates(Candidates *c) {
+  for (int i = 0; i < N_SPLITS; i++)
+    candidates_add(c, splits[i]);
 }
 
 /* Once each: arguments of an optimizer are evaluated for each parameter. */

@@ -190,6 +190,10 @@ const Value *scope_value(Scope *s) {
 
 static const char *const run_scalars[] = {"step", "epoch", "progress"};
 
+static bool sees_splits(const Scope *s) {
+  return s->is_train || (s->def && s->def->ast->kind == DEF_SCHEDULE);
+}
+
 static const Value *known_word(Scope *s, Span at, const char *name) {
   Lower *L = s->L;
   if (!strcmp(name, "training"))
@@ -210,8 +214,7 @@ static const Value *known_word(Scope *s, Span at, const char *name) {
       return value_from(L, value_node(L, update_scalar(L, name), false),
                         own_span(s, at), NULL);
     }
-  bool watches = s->is_train || (s->def && s->def->ast->kind == DEF_SCHEDULE);
-  return watches ? split_value(L, name) : NULL;
+  return sees_splits(s) ? split_value(L, name) : NULL;
 }
 
 void scope_candidates(const Scope *s, Candidates *c) {
@@ -222,6 +225,8 @@ void scope_candidates(const Scope *s, Candidates *c) {
     candidates_add(c, words[i]);
   for (size_t i = 0; i < sizeof run_scalars / sizeof *run_scalars; i++)
     candidates_add(c, run_scalars[i]);
+  if (sees_splits(s))
+    split_candidates(c);
   if (!s->is_train)
     return;
   for (int i = 0; i < s->L->n_fields; i++)
@@ -239,8 +244,9 @@ static const Value *unknown_name(Scope *s, Span at, const char *name) {
     return &poison; /* why they are not known was told */
   const Def *def = find_any_def(L, s->file, s->prefer, name);
   if (def || find_prim(name)) {
-    Diag *diag = fail(s, "E0207", at, "%s is a %s and stands here as a value",
-                      name, def ? def_kind_text[def->ast->kind] : "function");
+    const char *kind = def ? def_kind_text[def->ast->kind] : "function";
+    Diag *diag = fail(s, "E0207", at, "%s is a%s %s and stands here as a value",
+                      name, strchr("io", kind[0]) ? "n" : "", kind);
     if (diag)
       diag_help(diag, "call it: %s(..)", name);
     return &poison;

@@ -119,6 +119,42 @@ static void read_run(const Setup *t) {
       run[i].read(t->scope, key_expr(t, run[i].key));
 }
 
+/* A loss of the file's own net and data, as far as they are known. */
+static const char *example_of_loss(Lower *L) {
+  const char *net = "net", *in = NULL, *out = NULL;
+  bool classes = false;
+  for (int i = L->user->ast->n_items - 1; i >= 0; i--) {
+    const Item *item = L->user->ast->items[i];
+    if (item->kind == ITEM_DEFINITION && item->definition.kind == DEF_NET)
+      net = item->definition.name.s;
+  }
+  for (int i = 0; i < L->n_fields; i++) {
+    const DataField *f = L->field[i].field;
+    if (!in)
+      in = f->name;
+    else if (!out)
+      classes = (out = f->name) && f->classes > 0;
+  }
+  return arena_printf(L->a, "%s(%s(%s), %s)",
+                      classes || !out ? "cross_entropy" : "squared_error", net,
+                      in ? in : "image", out ? out : "label");
+}
+
+static void tell_missing(Lower *L, const Setup *t) {
+  bool loss = t->entry[KEY_LOSS], optimizer = t->entry[KEY_OPTIMIZER];
+  if (loss && optimizer)
+    return;
+  Span word = {t->span.source, t->span.begin, t->span.begin + 5};
+  Diag *diag =
+      diag_error(L->d, "E0405", word, "train has no %s",
+                 loss ? "optimizer" : optimizer ? "loss"
+                                                : "loss and no optimizer");
+  if (!loss)
+    diag_help(diag, "add to its block: loss = %s", example_of_loss(L));
+  if (!optimizer)
+    diag_help(diag, "add to its block: optimizer = sgd(lr = 0.01)");
+}
+
 void read_train(Lower *L, const Item *item) {
   Setup *t = arena_alloc(L->a, sizeof *t);
   L->setup = t;
@@ -129,12 +165,7 @@ void read_train(Lower *L, const Item *item) {
   read_numbers(L, t);
   read_run(t);
   L->averaging = t->entry[KEY_AVERAGE] != NULL;
-  static const Key wanted[] = {KEY_LOSS, KEY_OPTIMIZER};
-  for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
-    if (!t->entry[wanted[i]])
-      diag_error(L->d, "E0405", (Span){item->span.source, item->span.begin,
-                                       item->span.begin + 5},
-                 "train has no %s", key_name[wanted[i]]);
+  tell_missing(L, t);
 }
 
 /* -- a function */
@@ -327,6 +358,7 @@ static bool lower_train(Lower *L) {
   s->sets = true;
   graph_output(L->g, OUT_RESULT, "loss", objective);
   L->loss_failed = !good;
+  L->m->objective = key_expr(t, KEY_LOSS)->span;
   if (penalty) {
     s->prefer = DEF_PENALTY;
     objective = add_terms(s, penalty, objective);

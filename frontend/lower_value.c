@@ -194,6 +194,14 @@ void note_origin(Lower *L, Diag *diag, const Value *v) {
     diag_note(diag, v->from, "%s comes from here", value_text(L, v));
 }
 
+void too_many_arguments(const Scope *s, Span at, const char *name, int most) {
+  if (most == 0)
+    fail(s, "E0410", at, "%s takes no arguments", name);
+  else
+    fail(s, "E0410", at, "%s takes %d argument%s at most", name, most,
+         most == 1 ? "" : "s");
+}
+
 void help_nearest(Diag *diag, const char *name, const Candidates *c) {
   const char *near = nearest_name(name, c->name, c->n);
   if (diag && near)

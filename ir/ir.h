@@ -212,6 +212,7 @@ typedef struct Module {
   Var *var; /* in order of declaration */
   int n_graphs;
   Graph *graph[4];
+  Span objective; /* the user's loss, for messages; else nowhere */
 } Module;
 
 Module *module_new(Arena *a);

@@ -418,7 +418,7 @@ Module *pass_grad(Arena *a, const Module *m, Diags *d) {
   Module *out = module_rebuild(a, m, expand, &t);
   if (t.missing.n == 0)
     return out;
-  Diag *diag = diag_error(d, "E0801", (Span){0},
+  Diag *diag = diag_error(d, "E0801", m->objective,
                           "the objective has no derivative with respect to %s",
                           t.missing.s);
   diag_help(diag, "it depends on them through comparisons, argmax or indices "
