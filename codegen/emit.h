@@ -97,6 +97,16 @@ void emit_forget(Emit *e, bool body); /* values that do not hold any more */
 LLVMValueRef emit_lane_mask(const Emit *e); /* NULL: all lanes count */
 int emit_position(const Emit *e, uint32_t dims); /* mixed radix of coord */
 
+/* Where the access of instruction n is at the position at hand; a value as it lies
+ * in memory (i1 as a byte), and back. */
+LLVMValueRef emit_address(Emit *e, int n);
+LLVMValueRef emit_to_memory(const Emit *e, const Instr *i, LLVMValueRef v);
+LLVMValueRef emit_from_memory(const Emit *e, const Instr *i, LLVMValueRef v);
+
+/* transpose.c: accesses of which kernel_transposed tells the dimension. */
+LLVMValueRef emit_transposed_load(Emit *e, int n);
+void emit_transposed_store(Emit *e, int n);
+
 /* nest.c: one kernel as `void name(ptr arena, i64 begin, i64 end)`. With `shape`,
  * that of the kernel, it serves others of the same shape too, and instead of the
  * arena takes a pair of pointers: to the arena, and to the shape's facts as i64. */

@@ -50,7 +50,7 @@ static int64_t displacement(const Emit *e, const Affine *a) {
   return at;
 }
 
-static LLVMValueRef address(Emit *e, int n) {
+LLVMValueRef emit_address(Emit *e, int n) {
   const Instr *i = &e->k->instr[n];
   LLVMValueRef now = e->pointer[e->pointer_of[n]].now;
   return build_moved(&e->build, now,
@@ -69,7 +69,7 @@ static LLVMValueRef addresses(Emit *e, int n) {
   const Instr *i = &e->k->instr[n];
   const Build *b = &e->build;
   int64_t size = dtype_size[i->type];
-  LLVMValueRef start = address(e, n);
+  LLVMValueRef start = emit_address(e, n);
   LLVMValueRef by = lane_numbers(e, i->at.coef[e->s->vec] * size);
   if (i->in[1] >= 0) {
     LLVMValueRef x = emit_vector_value(e, i->in[1]);
@@ -86,7 +86,7 @@ static LLVMValueRef addresses(Emit *e, int n) {
 static LLVMValueRef scalar_address(Emit *e, int n) {
   const Instr *i = &e->k->instr[n];
   const Build *b = &e->build;
-  LLVMValueRef start = address(e, n);
+  LLVMValueRef start = emit_address(e, n);
   if (i->in[1] < 0) return start;
   LLVMTypeRef i64 = LLVMInt64TypeInContext(b->context);
   LLVMValueRef x = LLVMBuildSExt(b->b, emit_value(e, i->in[1]), i64, "");
@@ -95,7 +95,7 @@ static LLVMValueRef scalar_address(Emit *e, int n) {
                        "");
 }
 
-static LLVMValueRef from_memory(const Emit *e, const Instr *i, LLVMValueRef v) {
+LLVMValueRef emit_from_memory(const Emit *e, const Instr *i, LLVMValueRef v) {
   if (i->type != T_I1) return v;
   return LLVMBuildICmp(e->build.b, LLVMIntNE, v,
                        build_integer(LLVMTypeOf(v), 0), "");
@@ -158,7 +158,7 @@ static LLVMValueRef strided_load(Emit *e, int n) {
   int stride = (int)i->at.coef[e->s->vec], lanes = e->s->lanes;
   int wide = lanes * stride;
   LLVMTypeRef t = build_vector(build_memory_type(b, i->type), wide);
-  LLVMValueRef args[4] = {address(e, n), align_arg(e, i),
+  LLVMValueRef args[4] = {emit_address(e, n), align_arg(e, i),
                           wide_mask(e, stride, wide), LLVMConstNull(t)};
   LLVMValueRef v =
       intrinsic2(e, "llvm.masked.load", t, pointer_type(b), 4, args);
@@ -183,7 +183,7 @@ static void strided_store(Emit *e, int n, LLVMValueRef v) {
       LLVMBuildShuffleVector(b->b, v, LLVMGetPoison(LLVMTypeOf(v)),
                              LLVMConstVector(spread, (unsigned)wide), "");
   LLVMTypeRef t = LLVMTypeOf(w);
-  LLVMValueRef at = address(e, n), mask = wide_mask(e, stride, wide);
+  LLVMValueRef at = emit_address(e, n), mask = wide_mask(e, stride, wide);
   if (i->accumulate) {
     LLVMValueRef args[4] = {at, align_arg(e, i), mask, LLVMConstNull(t)};
     LLVMValueRef old =
@@ -197,16 +197,17 @@ static void strided_store(Emit *e, int n, LLVMValueRef v) {
 static LLVMValueRef vector_load(Emit *e, int n) {
   const Instr *i = &e->k->instr[n];
   const Build *b = &e->build;
+  if (kernel_transposed(e->k, e->s, i) >= 0) return emit_transposed_load(e, n);
   LLVMTypeRef t = build_vector(build_memory_type(b, i->type), e->s->lanes);
   if (i->in[0] < 0 && is_short_stride(e, i)) return strided_load(e, n);
   LLVMValueRef mask = access_mask(e, i->in[0]);
   bool contiguous = i->at.coef[e->s->vec] == 1 && i->in[1] < 0;
   if (contiguous && mask == NULL) {
-    LLVMValueRef v = LLVMBuildLoad2(b->b, t, address(e, n), "");
+    LLVMValueRef v = LLVMBuildLoad2(b->b, t, emit_address(e, n), "");
     LLVMSetAlignment(v, (unsigned)dtype_size[i->type]);
-    return from_memory(e, i, v);
+    return emit_from_memory(e, i, v);
   }
-  LLVMValueRef args[4] = {contiguous ? address(e, n) : addresses(e, n),
+  LLVMValueRef args[4] = {contiguous ? emit_address(e, n) : addresses(e, n),
                           align_arg(e, i), mask ? mask : all_lanes(e),
                           LLVMConstNull(t)};
   LLVMTypeRef p = pointer_type(b);
@@ -215,7 +216,7 @@ static LLVMValueRef vector_load(Emit *e, int n) {
           ? intrinsic2(e, "llvm.masked.load", t, p, 4, args)
           : intrinsic2(e, "llvm.masked.gather", t,
                        build_vector(p, e->s->lanes), 4, args);
-  return from_memory(e, i, v);
+  return emit_from_memory(e, i, v);
 }
 
 /* A load whose predicate is false reads the arena's first bytes instead: what it
@@ -229,7 +230,7 @@ static LLVMValueRef scalar_load(Emit *e, int n) {
   LLVMValueRef v =
       LLVMBuildLoad2(b->b, build_memory_type(b, i->type), at, "");
   LLVMSetAlignment(v, (unsigned)dtype_size[i->type]);
-  return from_memory(e, i, v);
+  return emit_from_memory(e, i, v);
 }
 
 /* An affine form of the indices, as i64 (a vector of them where the lanes
@@ -416,7 +417,7 @@ LLVMValueRef emit_vector_value(Emit *e, int n) {
   return e->splat[n][at];
 }
 
-static LLVMValueRef to_memory(const Emit *e, const Instr *i, LLVMValueRef v) {
+LLVMValueRef emit_to_memory(const Emit *e, const Instr *i, LLVMValueRef v) {
   if (i->type != T_I1) return v;
   LLVMTypeRef t = build_vector(build_memory_type(&e->build, T_I1),
                                build_lanes(v));
@@ -426,7 +427,11 @@ static LLVMValueRef to_memory(const Emit *e, const Instr *i, LLVMValueRef v) {
 static void vector_store(Emit *e, int n) {
   const Instr *i = &e->k->instr[n];
   const Build *b = &e->build;
-  LLVMValueRef v = to_memory(e, i, emit_vector_value(e, i->in[0]));
+  if (kernel_transposed(e->k, e->s, i) >= 0) {
+    emit_transposed_store(e, n);
+    return;
+  }
+  LLVMValueRef v = emit_to_memory(e, i, emit_vector_value(e, i->in[0]));
   LLVMTypeRef t = LLVMTypeOf(v);
   if (is_short_stride(e, i)) {
     strided_store(e, n, v);
@@ -434,7 +439,7 @@ static void vector_store(Emit *e, int n) {
   }
   LLVMValueRef mask = emit_lane_mask(e);
   bool contiguous = i->at.coef[e->s->vec] == 1 && i->in[1] < 0;
-  LLVMValueRef at = contiguous ? address(e, n) : addresses(e, n);
+  LLVMValueRef at = contiguous ? emit_address(e, n) : addresses(e, n);
   LLVMValueRef all = mask ? mask : all_lanes(e);
   LLVMTypeRef p = pointer_type(b);
   if (!contiguous) p = build_vector(p, e->s->lanes);
@@ -463,7 +468,7 @@ void emit_store(Emit *e, int n) {
     vector_store(e, n);
     return;
   }
-  LLVMValueRef v = to_memory(e, i, emit_value(e, i->in[0]));
+  LLVMValueRef v = emit_to_memory(e, i, emit_value(e, i->in[0]));
   LLVMValueRef at = scalar_address(e, n);
   if (i->accumulate) {
     LLVMValueRef old = LLVMBuildLoad2(b->b, LLVMTypeOf(v), at, "");

@@ -120,6 +120,19 @@ int kernel_split_loop(const Kernel *k, const Schedule *s) {
   return 0;
 }
 
+enum { SHORT_STRIDE = 4 }; /* up to here one wide vector is as good */
+
+int kernel_transposed(const Kernel *k, const Schedule *s, const Instr *i) {
+  bool load = i->kop == K_LOAD && i->in[0] < 0;
+  bool store = i->kop == K_STORE && !i->accumulate;
+  if (k->n_red > 0 || s->vec < 0 || s->lanes < 4 || !(load || store) ||
+      i->in[1] >= 0 || i->type == T_F64 || i->at.coef[s->vec] <= SHORT_STRIDE)
+    return -1;
+  for (int d = 0; d < k->n_par; d++)
+    if (d != s->vec && i->at.coef[d] == 1 && s->tile[d] == s->lanes) return d;
+  return -1;
+}
+
 bool kernel_is_contraction(const Kernel *k) {
   uint32_t depends[k->n_instrs + 1], parallel = (1u << k->n_par) - 1;
   kernel_depends(k, depends);

@@ -138,6 +138,10 @@ int64_t kernel_steps(const Kernel *k, const Schedule *s, int dim);
 /* The place in the order of the loop that is cut into pieces for threads: the
  * outermost parallel one that has more than one step; 0 if there is none. */
 int kernel_split_loop(const Kernel *k, const Schedule *s);
+/* The dimension along which an access is contiguous while the vector lanes lie apart,
+ * if a tile has as many positions along it as there are lanes: then a square of
+ * vectors is moved at once, and transposed in registers. -1: there is none. */
+int kernel_transposed(const Kernel *k, const Schedule *s, const Instr *i);
 /* Whether it sums products over more than one load: what the cost of a step is
  * made of. */
 bool kernel_is_contraction(const Kernel *k);

@@ -212,6 +212,35 @@ static void try_tiles(const Search *f, const Schedule *s, Best *best,
       try_tiles_of(f, s, best, x, can, f->facts.cpu->registers / vectors);
 }
 
+enum { SHORT_EXTENT = 4, FEW_POSITIONS = 8 };
+
+/* Kernels without a reduction: short dimensions (the windows of a pool) may be a
+ * tile of one position each, that shares what does not depend on them; and squares
+ * that are transposed in registers. */
+static void try_squares(Search *f, const Schedule *s, Best *best) {
+  const Kernel *k = f->facts.k;
+  Schedule whole = *s;
+  int64_t positions = 1;
+  for (int d = 0; d < k->n_par; d++)
+    if (d != s->vec && k->extent[d] <= SHORT_EXTENT && can_tile(k, s, d) &&
+        positions * k->extent[d] <= FEW_POSITIONS) {
+      whole.tile[d] = (int)k->extent[d];
+      positions *= k->extent[d];
+    }
+  if (positions > 1) consider_one(f, &whole, best);
+  for (int d = 0; d < k->n_par; d++) {
+    Schedule square = *s;
+    bool any = false;
+    square.tile[d] = s->lanes;
+    for (int n = 0; n < k->n_instrs && d != s->vec; n++)
+      any = any || kernel_transposed(k, &square, &k->instr[n]) == d;
+    if (!any || k->extent[d] < 2) continue;
+    cost_prepare(&f->facts, &square);
+    consider_one(f, &square, best);
+  }
+  cost_prepare(&f->facts, s);
+}
+
 static int lanes_for(int64_t extent, int most) {
   int lanes = most;
   while (lanes > 2 && lanes / 2 >= extent) lanes /= 2;
@@ -242,6 +271,7 @@ static void try_arithmetic(Search *f, int dim, Best *best) {
     if (dim >= k->n_par && n > 1) break;
     if (dim >= 0) s.tile[dim] = n;
     try_tiles(f, &s, best, can);
+    if (n == 1 && k->n_red == 0) try_squares(f, &s, best);
   }
 }
 

@@ -20,6 +20,7 @@ enum {
   FMA_LATENCY = 4,
   COSTLY_OP = 14,     /* exp, log, tanh as polynomials */
   PHILOX_BLOCKS = 24, /* ten rounds for four words of a vector */
+  TRANSPOSED = 6,     /* an access, and one vector's share of the shuffles */
   HORIZONTAL = 9,     /* the sum of a vector's lanes */
   TILE_OVERHEAD = 6,  /* pointers and counters around a tile */
   LOOP_OVERHEAD = 3,
@@ -32,8 +33,9 @@ enum {
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-static double access_cost(const Instr *i, const Schedule *s) {
+static double access_cost(const Kernel *k, const Instr *i, const Schedule *s) {
   if (s->vec < 0) return 1;
+  if (kernel_transposed(k, s, i) >= 0) return TRANSPOSED;
   int64_t step = i->at.coef[s->vec];
   double cost = step == 0 ? 0.6 : step == 1 ? 1 : 1.2 * s->lanes;
   if (step >= 2 && step <= 4) cost = 1.5 * (double)step;
@@ -90,7 +92,7 @@ static void add_term(Facts *f, const Schedule *s, int n) {
   bool body = f->in_body[n] || reduce;
   if (i->kop == K_LOAD || i->kop == K_STORE)
     *(body ? &t->counts.body_memory : &t->counts.memory) +=
-        access_cost(i, s) * (i->accumulate ? 2 : 1);
+        access_cost(k, i, s) * (i->accumulate ? 2 : 1);
   else if (!is_fused(f, n))
     *(body ? &t->counts.body : &t->counts.arithmetic) += op_cost(i);
   if (i->kop == K_LOAD && f->in_body[n] && s->vec >= 0 &&

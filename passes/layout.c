@@ -5,7 +5,7 @@
  * the cost model says that all kernels that touch the buffer become cheaper
  * together. What may not change (parameters, inputs, buffers that someone reads
  * under another shape) can instead be copied, in a better order, for one kernel.
- * The search climbs until nothing gets better.
+ * The search climbs until nothing gets better, from a few starting points.
  *
  * A buffer's type is its shape in memory: after this pass the axes of its type
  * stand in the order chosen. */
@@ -60,64 +60,17 @@ static double cost_now(Search *s, int kernel) {
   return s->cost[kernel];
 }
 
-/* The index of each axis, from an access in elements of a row-major buffer. False
- * if it is not that simple: the access steps across axes, or backwards, or its
- * guard lets it point outside. */
-static bool split_access(const Type *t, const Kernel *k, const Affine *at,
-                         Affine *axis) {
-  int64_t stride = type_count(t);
-  Affine rest = *at;
-  for (int i = 0; i < t->rank; i++) {
-    stride /= t->dim[i];
-    axis[i] = (Affine){.base = rest.base / stride};
-    rest.base %= stride;
-    if (rest.base < 0) return false;
-    int64_t most = axis[i].base;
-    for (int d = 0; d < kernel_dims(k); d++) {
-      if (rest.coef[d] < 0) return false;
-      axis[i].coef[d] = rest.coef[d] / stride;
-      rest.coef[d] %= stride;
-      most += axis[i].coef[d] * (k->extent[d] - 1);
-    }
-    if (most >= t->dim[i]) return false;
-  }
-  return true;
-}
-
-/* The type with `inner` as its last axis. */
-static Type moved_type(const Type *t, int inner) {
-  Type out = *t;
-  int at = 0;
-  for (int i = 0; i < t->rank; i++)
-    if (i != inner) out.dim[at++] = t->dim[i];
-  out.dim[at] = t->dim[inner];
-  return out;
-}
-
-/* The access in elements when axis `inner` lies innermost. */
-static Affine joined_access(const Type *t, const Affine *axis, int inner) {
-  Affine at = {0};
-  int64_t stride = t->dim[inner];
-  for (int i = t->rank - 1; i >= -1; i--) {
-    if (i == inner) continue;
-    int from = i < 0 ? inner : i;
-    int64_t step = i < 0 ? 1 : stride;
-    at.base += axis[from].base * step;
-    for (int d = 0; d < MAX_DIMS; d++)
-      at.coef[d] += axis[from].coef[d] * step;
-    if (i >= 0) stride *= t->dim[i];
-  }
-  return at;
-}
-
-static bool simple_accesses(const Search *s, const Kernel *k, int buffer) {
-  Affine axis[MAX_RANK];
+/* Whether kernel k could find axis `inner` of the buffer innermost. */
+static bool simple_accesses(const Search *s, const Kernel *k, int buffer,
+                            int inner) {
+  const Type *t = &s->f->buffer[buffer].type;
+  Access x;
   for (int n = 0; n < k->n_instrs; n++) {
     const Instr *i = &k->instr[n];
     if ((i->kop != K_LOAD && i->kop != K_STORE) || i->buffer != buffer)
       continue;
-    if (i->in[1] >= 0 ||
-        !split_access(&s->f->buffer[buffer].type, k, &i->at, axis))
+    if (i->in[1] >= 0 || !access_split(t, k, i, &x) ||
+        !access_can_move(&x, t, inner))
       return false;
   }
   return true;
@@ -129,13 +82,13 @@ static Kernel *moved_kernel(Arena *a, const Search *s, const Kernel *k,
                             int buffer, int inner, int as) {
   const Type *t = &s->f->buffer[buffer].type;
   Kernel *out = kernel_copy(a, k);
-  Affine axis[MAX_RANK];
+  Access x;
   for (int n = 0; n < out->n_instrs; n++) {
     Instr *i = &out->instr[n];
     if ((i->kop != K_LOAD && i->kop != K_STORE) || i->buffer != buffer)
       continue;
-    split_access(t, k, &i->at, axis);
-    i->at = joined_access(t, axis, inner);
+    access_split(t, k, i, &x);
+    i->at = access_join(t, &x, inner);
     i->buffer = as;
   }
   return out;
@@ -149,21 +102,47 @@ static bool is_contraction(const Kernel *k) {
   return false;
 }
 
-static bool may_move(const Search *s, int buffer) {
+/* Whether its axes may stand in another order. */
+static bool can_move(const Search *s, int buffer) {
   const Buffer *b = &s->f->buffer[buffer];
-  const Ids *users = &s->users[buffer];
   if (b->kind != BUF_TEMP || type_count(&b->type) < SMALL) return false;
   for (int i = 0; i < s->f->n_results; i++)
     if (s->f->result[i].buffer == buffer) return false;
+  return true;
+}
+
+/* Random numbers are drawn along one dimension, that no move may cut. */
+static bool draws_in_order(const Search *s, const Kernel *k, int buffer,
+                           int axis) {
+  int draw = 0;
+  while (draw < k->n_instrs && k->instr[draw].kop != K_RAND) draw++;
+  if (draw == k->n_instrs) return true;
+  Kernel *moved = moved_kernel(s->trial, s, k, buffer, axis, buffer);
+  simplify_loops(moved);
+  int steps = 0;
+  for (int d = 0; d < kernel_dims(moved); d++)
+    steps += moved->instr[draw].at.coef[d] != 0;
+  return steps <= 1;
+}
+
+static bool can_move_axis(const Search *s, int buffer, int axis) {
+  const Ids *users = &s->users[buffer];
+  if (s->f->buffer[buffer].type.dim[axis] == 1) return false;
+  for (int i = 0; i < users->n; i++)
+    if (!simple_accesses(s, s->f->kernel[users->id[i]], buffer, axis) ||
+        !draws_in_order(s, s->f->kernel[users->id[i]], buffer, axis))
+      return false;
+  return true;
+}
+
+static bool may_move(const Search *s, int buffer) {
+  const Ids *users = &s->users[buffer];
   bool contracted = false, changed = false;
   for (int i = 0; i < users->n; i++) {
     contracted |= is_contraction(s->f->kernel[users->id[i]]);
     changed |= s->changed[users->id[i]] > s->tried[buffer];
   }
-  if (!contracted || !changed) return false;
-  for (int i = 0; i < users->n; i++)
-    if (!simple_accesses(s, s->f->kernel[users->id[i]], buffer)) return false;
-  return true;
+  return contracted && changed && can_move(s, buffer);
 }
 
 /* Cycles of all that touch the buffer if its axis were innermost; at least
@@ -179,6 +158,20 @@ static double cycles_moved(const Search *s, int buffer, int axis,
   return sum;
 }
 
+static void move_buffer(Search *s, int buffer, int axis) {
+  KFunc *f = s->f;
+  const Ids *users = &s->users[buffer];
+  s->clock++;
+  for (int i = 0; i < users->n; i++) {
+    int k = users->id[i];
+    f->kernel[k] =
+        moved_kernel(s->arena, s, f->kernel[k], buffer, axis, buffer);
+    s->cost[k] = -1;
+    s->changed[k] = s->clock;
+  }
+  f->buffer[buffer].type = access_type(&f->buffer[buffer].type, axis);
+}
+
 /* Tries every axis of a temporary, and takes the best if it is better. */
 static void improve_buffer(Search *s, int buffer) {
   KFunc *f = s->f;
@@ -191,34 +184,26 @@ static void improve_buffer(Search *s, int buffer) {
   for (int i = 0; i < users->n; i++) now += cost_now(s, users->id[i]);
   best = now * worth;
   for (int axis = 0; axis < t.rank - 1; axis++) {
-    if (t.dim[axis] == 1) continue;
+    if (!can_move_axis(s, buffer, axis)) continue;
     double then = cycles_moved(s, buffer, axis, best);
     if (then >= best) continue;
     best = then;
     best_axis = axis;
   }
-  if (best_axis < 0) return;
-  s->clock++;
-  for (int i = 0; i < users->n; i++) {
-    int k = users->id[i];
-    f->kernel[k] = moved_kernel(s->arena, s, f->kernel[k], buffer, best_axis,
-                                buffer);
-    s->cost[k] = -1;
-    s->changed[k] = s->clock;
-  }
-  f->buffer[buffer].type = moved_type(&t, best_axis);
+  if (best_axis >= 0) move_buffer(s, buffer, best_axis);
 }
 
 /* The kernel that copies `from` to `to`, which has axis `inner` innermost. */
 static Kernel *copy_kernel(const Search *s, int from, int to, int inner) {
   const Type *t = &s->f->buffer[from].type;
   Kernel *k = kernel_new(s->arena);
-  Affine axis[MAX_RANK] = {0}, at = {0};
+  Access x = {0};
+  Affine at = {0};
   int64_t stride = 1;
   k->n_par = t->rank;
   for (int i = t->rank - 1; i >= 0; i--) {
     k->extent[i] = t->dim[i];
-    axis[i].coef[i] = 1;
+    x.axis[i].coef[i] = 1;
     at.coef[i] = stride;
     stride *= t->dim[i];
   }
@@ -227,7 +212,7 @@ static Kernel *copy_kernel(const Search *s, int from, int to, int inner) {
   Instr store = load;
   store.kop = K_STORE;
   store.buffer = to;
-  store.at = joined_access(t, axis, inner);
+  store.at = access_join(t, &x, inner);
   store.in[0] = kernel_add(s->arena, k, &load);
   kernel_add(s->arena, k, &store);
   return k;
@@ -237,7 +222,7 @@ static void insert_copy(Search *s, int kernel, int from, int inner) {
   KFunc *f = s->f;
   const Kernel *k = f->kernel[kernel];
   Buffer b = {.kind = BUF_TEMP, .name = "", .offset = -1,
-              .type = moved_type(&f->buffer[from].type, inner)};
+              .type = access_type(&f->buffer[from].type, inner)};
   int to = kfunc_add_buffer(s->arena, f, b), id = f->n_kernels;
   Kernel *copy = copy_kernel(s, from, to, inner);
   copy->n_locs = k->n_locs;
@@ -264,14 +249,12 @@ static bool stores_to(const Kernel *k, int buffer) {
 static bool improve_operand(Search *s, int kernel, int buffer) {
   const Kernel *k = s->f->kernel[kernel];
   const Type *t = &s->f->buffer[buffer].type;
-  if (type_count(t) < SMALL || stores_to(k, buffer) ||
-      !simple_accesses(s, k, buffer))
-    return false;
+  if (type_count(t) < SMALL || stores_to(k, buffer)) return false;
   double best = cost_now(s, kernel) * worth;
   double copying = COPY_CYCLES * (double)type_count(t);
   int best_axis = -1;
   for (int axis = 0; axis < t->rank - 1; axis++) {
-    if (t->dim[axis] == 1) continue;
+    if (t->dim[axis] == 1 || !simple_accesses(s, k, buffer, axis)) continue;
     double then = copying;
     if (then < best)
       then += kernel_cycles(
@@ -316,7 +299,7 @@ static void find_users(Search *s) {
 static Search search_new(Arena *a, KFunc *f, Memo *memo) {
   Search s = {.arena = a, .f = f, .memo = memo, .n_given = f->n_kernels,
               .clock = 1};
-  size_t copies = (size_t)f->n_kernels * ROUNDS; /* at most */
+  size_t copies = (size_t)f->n_kernels * (ROUNDS + 1); /* at most */
   size_t kernels = (size_t)f->n_kernels + copies + 1;
   size_t buffers = (size_t)f->n_buffers + copies + 1;
   s.cost = arena_alloc(a, kernels * sizeof *s.cost);
@@ -354,18 +337,64 @@ static void fresh_trial(Search *s) {
   s->trial = arena_new();
 }
 
-void layout_choose(Arena *a, KFunc *f, Memo *memo) {
-  Search s = search_new(a, f, memo);
-  for (int round = 0; round < ROUNDS; round++) {
-    for (int b = 0; b < f->n_buffers; b++) {
-      fresh_trial(&s);
-      improve_buffer(&s, b);
-    }
-    for (int i = 0; i < s.n_given; i++) {
-      fresh_trial(&s);
-      improve_kernel(&s, i);
-    }
+static void climb_buffers(Search *s) {
+  for (int b = 0; b < s->f->n_buffers; b++) {
+    fresh_trial(s);
+    improve_buffer(s, b);
   }
-  arena_free(s.trial);
-  order_kernels(&s);
+}
+
+static void climb_kernels(Search *s) {
+  for (int i = 0; i < s->n_given; i++) {
+    fresh_trial(s);
+    improve_kernel(s, i);
+  }
+}
+
+/* Cycles of the whole function. */
+static double total(Search *s) {
+  double sum = 0;
+  fresh_trial(s);
+  for (int i = 0; i < s->f->n_kernels; i++) sum += cost_now(s, i);
+  return sum;
+}
+
+/* Moves the axis innermost wherever that can be done. */
+static void move_all(Search *s, int axis) {
+  for (int b = 0; b < s->f->n_buffers; b++) {
+    fresh_trial(s);
+    if (s->f->buffer[b].type.rank > 2 && can_move(s, b) &&
+        can_move_axis(s, b, axis))
+      move_buffer(s, b, axis);
+  }
+}
+
+/* The search climbs to the next summit, which need not be the highest: to move one
+ * axis of many buffers may pay where to move that of one does not. So it starts
+ * from several places. */
+static const int starts[] = {-1, 1, 0}; /* axes; -1: as it is */
+
+void layout_choose(Arena *a, KFunc *f, Memo *memo) {
+  double least = 0;
+  KFunc best = *f;
+  for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
+    KFunc trial = function_copy(a, f);
+    Search s = search_new(a, &trial, memo);
+    if (starts[i] >= 0) {
+      move_all(&s, starts[i]);
+      climb_kernels(&s);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+      climb_buffers(&s);
+      climb_kernels(&s);
+    }
+    double cycles = total(&s);
+    if (i == 0 || cycles < least) {
+      least = cycles;
+      order_kernels(&s);
+      best = trial;
+    }
+    arena_free(s.trial);
+  }
+  *f = best;
 }

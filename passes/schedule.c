@@ -72,17 +72,16 @@ void simplify_loops(Kernel *k) {
   while (merge_once(k)) {}
 }
 
-static KFunc *copy_function(Arena *a, const KFunc *from) {
-  KFunc *f = arena_alloc(a, sizeof *f);
-  *f = *from;
-  f->cap_kernels = f->n_kernels + 1;
-  f->kernel = arena_alloc(a, (size_t)f->cap_kernels * sizeof *f->kernel);
-  for (int i = 0; i < f->n_kernels; i++)
-    f->kernel[i] = kernel_copy(a, from->kernel[i]);
-  f->cap_buffers = f->n_buffers + 1;
-  f->buffer = arena_alloc(a, (size_t)f->cap_buffers * sizeof *f->buffer);
-  if (f->n_buffers > 0)
-    memcpy(f->buffer, from->buffer, (size_t)f->n_buffers * sizeof *f->buffer);
+KFunc function_copy(Arena *a, const KFunc *from) {
+  KFunc f = *from;
+  f.cap_kernels = f.n_kernels + 1;
+  f.kernel = arena_alloc(a, (size_t)f.cap_kernels * sizeof *f.kernel);
+  for (int i = 0; i < f.n_kernels; i++)
+    f.kernel[i] = kernel_copy(a, from->kernel[i]);
+  f.cap_buffers = f.n_buffers + 1;
+  f.buffer = arena_alloc(a, (size_t)f.cap_buffers * sizeof *f.buffer);
+  if (f.n_buffers > 0)
+    memcpy(f.buffer, from->buffer, (size_t)f.n_buffers * sizeof *f.buffer);
   return f;
 }
 
@@ -92,7 +91,8 @@ KModule *pass_schedule(Arena *a, const KModule *m, const Cpu *cpu) {
   out->cpu = cpu->name;
   Memo *memo = memo_new(a, cpu);
   for (int i = 0; i < m->n_funcs; i++) {
-    KFunc *f = out->func[i] = copy_function(a, m->func[i]);
+    KFunc *f = out->func[i] = arena_alloc(a, sizeof *f);
+    *f = function_copy(a, m->func[i]);
     layout_choose(a, f, memo);
     for (int j = 0; j < f->n_kernels; j++) {
       simplify_loops(f->kernel[j]);

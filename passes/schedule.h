@@ -8,6 +8,22 @@
  * access steps through as one. */
 void simplify_loops(Kernel *k);
 Kernel *kernel_copy(Arena *a, const Kernel *from);
+/* With kernels and buffers of its own. */
+KFunc function_copy(Arena *a, const KFunc *from);
+
+/* access.c: a place in a row-major buffer as the index along each axis. */
+typedef struct Access {
+  Affine axis[MAX_RANK];
+  uint32_t joined; /* bit r: an index runs over axis r into axis r - 1 */
+} Access;
+/* Of a load or store. False if it is not that simple: the access steps across
+ * axes, or backwards, or may lie outside. */
+bool access_split(const Type *t, const Kernel *k, const Instr *i, Access *to);
+/* Whether axis `inner` can be made the last one; the type that has it so; the
+ * place in a buffer of that type. */
+bool access_can_move(const Access *x, const Type *t, int inner);
+Type access_type(const Type *t, int inner);
+Affine access_join(const Type *t, const Access *x, int inner);
 
 /* cost.c: cycles of things that stand equally often in a register tile: once a
  * tile, and once a turn of the innermost reduced loop (the body). */

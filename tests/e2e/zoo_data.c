@@ -146,7 +146,7 @@ const ZooModel zoo_models[] = {
     {"logistic", tumours, NULL, NULL, 0, 0.2, 0.9},
     {"mlp", mnist, NULL, "8", 0, 0.05, 0.95},
     {"regularised", many_shapes, "p=0", "6", 1, 2.2, 0.75},
-    {"residual", shapes, "width=4", "12", 0, 0.8, 0.75},
+    {"residual", shapes, "width=4", "20", 0, 0.8, 0.75},
     {0},
 };
 
