@@ -106,6 +106,22 @@ static void write_states(Updates *u, Scope *s) {
   }
 }
 
+/* Binds the first two parameters, and the names in their shapes, if they have
+ * some: `optimizer f(w: [m, ..], g)`. */
+static bool bind_pair(Scope *s, const Call *c, Node *const *pair) {
+  const Definition *d = c->def->ast;
+  for (int i = 0; i < 2; i++)
+    scope_bind(s, d->params[i].name, value_node(s->L, pair[i], false));
+  for (int i = 0; i < 2; i++) {
+    Slot *slot = scope_slot(s, d->params[i].name.s);
+    if (d->params[i].shape)
+      slot->value = match_shape(s, c, i, slot->value);
+    if (slot->value->kind == V_POISON)
+      return false;
+  }
+  return true;
+}
+
 /* `w` and `g`: what the body's first two parameters are. */
 static Scope *rule_scope(Updates *u, const ParamInfo *p, Node *w, Node *g) {
   Lower *L = u->s->L;
@@ -118,9 +134,7 @@ static Scope *rule_scope(Updates *u, const ParamInfo *p, Node *w, Node *g) {
   s->updating = p;
   s->owner = u->owner;
   s->updates_apply = true;
-  scope_bind(s, d->params[0].name, value_node(L, w, false));
-  scope_bind(s, d->params[1].name, value_node(L, g, false));
-  if (!bind_args(s, &c, 2))
+  if (!bind_pair(s, &c, (Node *[]){w, g}) || !bind_args(s, &c, 2))
     return NULL;
   scope_declare(s);
   return s;
