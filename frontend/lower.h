@@ -321,13 +321,13 @@ struct Lower {
   File **files;        /* the prelude, the user's, imported ones */
   const Item *variant; /* the chosen one, or NULL */
 };
-
 /* lower_value.c */
 extern const Value poison;
 const Value *value_number(Lower *L, double v);
 const Value *value_flag(Lower *L, bool v);
 const Value *value_string(Lower *L, const char *s);
 const Value *value_node(Lower *L, Node *n, bool sample);
+const Value *value_moved(Lower *L, Node *n, const Value *x);
 const Value *value_list(Lower *L, int n, const Value *const *items);
 const Value *value_from(Lower *L, const Value *v, Span from, const char *maker);
 int sample_rank(const Value *tensor);
@@ -523,7 +523,9 @@ const Value *set_of_kind(Scope *s, Span at, const char *name); /* or NULL */
 bool is_set_name(const char *name);
 const Value *eval_member(Scope *s, const Expr *e);
 Node *param_node(Lower *L, const ParamInfo *p);
-/* A set from a set or a stage; NULL after a mistake. */
+/* The parameters of a set, a stage or a list of them; NULL if it is none. */
+const Value *as_set(Lower *L, const Value *v);
+/* The same; NULL after a mistake. */
 const Value *need_set(const Scope *s, Span at, const Value *v,
                       const char *what);
 /* Outputs the new values of layer states that changed. */
@@ -531,7 +533,6 @@ void state_outputs(Lower *L);
 /* Marks the parameters that a node is made from (not through stop) and adds
  * them to `list`, in order of declaration. */
 int params_reached(Lower *L, const Node *from, ParamInfo **list);
-
 /* lower_file.c */
 File *file_load(Lower *L, const Ast *ast, bool prelude);
 /* Reads what the files import, and what those import. False if one cannot be. */
@@ -552,7 +553,6 @@ void check_unused(Lower *L);
 /* lower_data.c */
 void lower_data(Lower *L, const Item *data);
 const Value *field_value(Scope *s, const char *name); /* or NULL */
-
 /* lower_train.c */
 void read_train(Lower *L, const Item *train);
 void lower_functions(Lower *L);
@@ -596,8 +596,6 @@ Prox *add_prox(Scope *s, const Expr *e);
 /* The new value of a parameter after the rules that apply to it. */
 const Value *apply_prox(Scope *s, const ParamInfo *p, const Value *w,
                         const Value *lr);
-
 /* lower_prune.c: the graph without the nodes that no output needs. */
 Graph *prune(Arena *a, const Graph *g);
-
 #endif

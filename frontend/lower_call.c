@@ -223,10 +223,8 @@ static const Value *call_penalty(Scope *s, const Def *def, const Expr *call,
     return call_def(s, &c);
   c.args = rest;
   c.piped = set;
-  if (set->kind != V_STAGE && set->kind != V_SET)
+  if (!(set = as_set(L, set)))
     return call_def(s, &c);
-  if (set->kind == V_STAGE)
-    set = set_of_stage(L, set->stage);
   if (set->n == 0) {
     fail(s, "E0415", call->span, "%s reaches no parameter", def->ast->name.s);
     return &poison;

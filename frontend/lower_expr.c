@@ -124,7 +124,7 @@ static const Value *index_number(const Scope *s, Span at, const Value *x,
   for (int a = 0; a < part->type.rank; a++)
     if (a != x->sample)
       dim[rank++] = part->type.dim[a];
-  return value_node(L, graph_reshape(L->g, part, rank, dim), x->sample);
+  return value_moved(L, graph_reshape(L->g, part, rank, dim), x);
 }
 
 /* x[label] where both depend on the sample and the label is one number: the sum
@@ -195,7 +195,8 @@ const Value *index_value(const Scope *s, Span at, const Value *x,
     return &poison;
   if (i->node->type.dtype != T_I32) {
     fail(s, "E0318", at, "an index must be a whole number or integers, "
-         "but it is %s", value_text(L, i));
+         "but it is %s%s", value_text(L, i),
+         dtype_is_float(i->node->type.dtype) ? " of real numbers" : "");
     return &poison;
   }
   if (i->classes > sample_dims(x)[0]) {

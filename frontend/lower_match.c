@@ -74,6 +74,16 @@ static bool match_dims(const Match *m, const Shape *shape) {
   return true;
 }
 
+/* Classes must be as many as the shape says. Integers of which nothing is known,
+ * the product of arithmetic, do where something else said how many. */
+static bool match_class(const Match *m, const Expr *dim) {
+  bool known = dim->kind != EXPR_NAME || scope_slot(m->inner, dim->name) ||
+               const_value(m->inner, m->inner->file, dim->name);
+  if (m->value->classes)
+    return match_dim(m, dim, m->value->classes);
+  return (known && m->value->node->type.dtype == T_I32) || mismatch(m, "");
+}
+
 const Value *match_shape(Scope *inner, const Call *c, int i, const Value *v) {
   Lower *L = inner->L;
   const Shape *shape = c->def->ast->params[i].shape;
@@ -96,10 +106,7 @@ const Value *match_shape(Scope *inner, const Call *c, int i, const Value *v) {
   if (!t)
     return &poison;
   m.value = t;
-  if (shape->is_class) {
-    bool good = t->classes ? match_dim(&m, shape->dim[0], t->classes)
-                           : mismatch(&m, "");
-    return good ? t : &poison;
-  }
+  if (shape->is_class)
+    return match_class(&m, shape->dim[0]) ? t : &poison;
   return match_dims(&m, shape) ? t : &poison;
 }

@@ -265,19 +265,22 @@ static const Value *unknown_name(Scope *s, Span at, const char *name) {
   return &poison;
 }
 
-static const Value *train_name(Scope *s, Span at, const char *name) {
+/* A net as a stage; NULL if the name is none. */
+static const Value *net_value(Scope *s, const char *name) {
   Lower *L = s->L;
-  const Value *v = field_value(s, name);
-  if (!v)
-    v = set_of_kind(s, at, name);
-  if (v)
-    return v;
   const Def *net = find_def(L, s->file, DEF_NET, name);
   if (!net)
     return NULL;
   Value *stage = arena_alloc(L->a, sizeof *stage);
   *stage = (Value){.kind = V_STAGE, .stage = net_instance(L, net)};
   return stage;
+}
+
+static const Value *train_name(Scope *s, Span at, const char *name) {
+  const Value *v = field_value(s, name);
+  if (!v)
+    v = set_of_kind(s, at, name);
+  return v ? v : net_value(s, name);
 }
 
 const Value *scope_name(Scope *s, Span at, const char *name) {
@@ -296,5 +299,7 @@ const Value *scope_name(Scope *s, Span at, const char *name) {
     v = const_value(s, s->file, name);
   if (!v)
     v = known_word(s, at, name);
+  if (!v)
+    v = net_value(s, name);
   return v ? v : unknown_name(s, at, name);
 }

@@ -233,12 +233,48 @@ const Value *set_of_stage(Lower *L, const Instance *i) {
   return value_set(L, n, list);
 }
 
+static bool has_param(int n, ParamInfo *const *list, const ParamInfo *p) {
+  for (int i = 0; i < n; i++)
+    if (list[i] == p)
+      return true;
+  return false;
+}
+
+/* A list of sets and stages is what is in any of them. */
+static const Value *set_of_list(Lower *L, const Value *v) {
+  ParamInfo **list = arena_alloc(L->a, ((size_t)L->n_params + 1) *
+                                           sizeof *list);
+  int n = 0;
+  for (int i = 0; i < v->n; i++) {
+    const Value *part = as_set(L, v->item[i]);
+    for (int k = 0; k < part->n; k++)
+      if (!has_param(n, list, part->param[k]))
+        list[n++] = part->param[k];
+  }
+  return value_set(L, n, list);
+}
+
+static bool names_params(const Value *v) {
+  bool yes = v->kind == V_STAGE || v->kind == V_SET ||
+             (v->kind == V_LIST && v->n > 0);
+  for (int i = 0; yes && v->kind == V_LIST && i < v->n; i++)
+    yes = names_params(v->item[i]);
+  return yes;
+}
+
+const Value *as_set(Lower *L, const Value *v) {
+  if (!names_params(v))
+    return NULL;
+  if (v->kind == V_STAGE)
+    return set_of_stage(L, v->stage);
+  return v->kind == V_SET ? v : set_of_list(L, v);
+}
+
 const Value *need_set(const Scope *s, Span at, const Value *v,
                       const char *what) {
-  if (v->kind == V_STAGE)
-    return set_of_stage(s->L, v->stage);
-  if (v->kind == V_SET)
-    return v;
+  const Value *set = as_set(s->L, v);
+  if (set)
+    return set;
   if (v->kind != V_POISON)
     fail(s, "E0301", at, "%s must be parameters, but it is %s", what,
          value_text(s->L, v));
@@ -257,10 +293,7 @@ const Value *set_except(const Scope *s, const Expr *e, const Value *a,
   ParamInfo **list = arena_alloc(L->a, ((size_t)all->n + 1) * sizeof *list);
   int n = 0;
   for (int i = 0; i < all->n; i++) {
-    bool keep = true;
-    for (int k = 0; k < gone->n; k++)
-      keep = keep && gone->param[k] != all->param[i];
-    if (keep)
+    if (!has_param(gone->n, gone->param, all->param[i]))
       list[n++] = all->param[i];
   }
   if (n == all->n) {

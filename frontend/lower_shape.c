@@ -91,7 +91,7 @@ const Value *prim_reshape(PrimCall *c) {
   if (rank == x->node->type.rank &&
       !memcmp(all, x->node->type.dim, (size_t)rank * sizeof *all))
     return x;
-  return value_node(L, reshape_to(L, x->node, rank, all), x->sample);
+  return value_moved(L, reshape_to(L, x->node, rank, all), x);
 }
 
 /* -- broadcast */
@@ -118,8 +118,8 @@ const Value *prim_broadcast(PrimCall *c) {
   rank += x->sample;
   if (!check_size(c->s, c->at, rank, all))
     return &poison;
-  return value_node(L, to_node(L, x, x->node->type.dtype, x->sample, rank, all),
-                    x->sample);
+  return value_moved(L, to_node(L, x, x->node->type.dtype, x->sample, rank, all),
+                     x);
 }
 
 /* -- permute, slice, concat */
@@ -146,7 +146,7 @@ const Value *prim_permute(PrimCall *c) {
     hit[axis] = true;
     axes[i + x->sample] = axis + x->sample;
   }
-  return value_node(L, permute_to(L, x->node, axes), x->sample);
+  return value_moved(L, permute_to(L, x->node, axes), x);
 }
 
 const Value *prim_slice(PrimCall *c) {
@@ -164,14 +164,17 @@ const Value *prim_slice(PrimCall *c) {
       !optional_whole(c, 4, "the step of a slice", 1, 1, &step))
     return &poison;
   int64_t count = (end - start + step - 1) / step;
-  return value_node(L, graph_slice(L->g, x->node, axis + x->sample, start, step,
-                                   count),
-                    x->sample);
+  return value_moved(L, graph_slice(L->g, x->node, axis + x->sample, start,
+                                    step, count),
+                     x);
 }
 
-/* The operands of concat as tensors of one type, all with the batch if one is. */
-static bool gather_parts(PrimCall *c, const Value **part, bool *sample) {
+/* The operands of concat as tensors, and what joins them: all have the batch if
+ * one has, are integers if all are, and classes if all are the same. */
+static bool gather_parts(PrimCall *c, const Value **part, bool *sample,
+                         DType *type) {
   *sample = false;
+  *type = T_I32;
   for (int i = 0; i < c->n_rest; i++) {
     const Value *v = c->rest[i];
     if (v->kind == V_LIST)
@@ -180,17 +183,19 @@ static bool gather_parts(PrimCall *c, const Value **part, bool *sample) {
     if (!part[i])
       return false;
     *sample = *sample || part[i]->sample;
+    if (part[i]->node->type.dtype != T_I32)
+      *type = T_F32;
   }
   return true;
 }
 
-static Node *with_batch(Lower *L, const Value *v, bool sample) {
-  Node *n = cast_to(L, v->node, T_F32);
+static Node *with_batch(Lower *L, const Value *v, bool sample, DType type) {
+  Node *n = cast_to(L, v->node, type);
   if (v->sample || !sample)
     return n;
   int64_t dim[MAX_RANK + 1] = {L->batch};
   memcpy(dim + 1, n->type.dim, (size_t)n->type.rank * sizeof *dim);
-  return to_node(L, v, T_F32, true, n->type.rank + 1, dim);
+  return to_node(L, v, type, true, n->type.rank + 1, dim);
 }
 
 const Value *prim_concat(PrimCall *c) {
@@ -202,8 +207,9 @@ const Value *prim_concat(PrimCall *c) {
   const Value **part = arena_alloc(L->a, (size_t)c->n_rest * sizeof *part);
   Node **node = arena_alloc(L->a, (size_t)c->n_rest * sizeof *node);
   bool sample;
+  DType type;
   int axis = 0;
-  if (!gather_parts(c, part, &sample) ||
+  if (!gather_parts(c, part, &sample, &type) ||
       (c->arg[0] && !need_axis(c, c->arg[0], sample_rank(part[0]), &axis)))
     return &poison;
   int rank = sample_rank(part[0]);
@@ -228,9 +234,14 @@ const Value *prim_concat(PrimCall *c) {
     return &poison;
   set_loc(c->s, c->at);
   for (int i = 0; i < c->n_rest; i++)
-    node[i] = with_batch(L, part[i], sample);
-  return value_node(L, graph_concat(L->g, c->n_rest, node, axis + sample),
-                    sample);
+    node[i] = with_batch(L, part[i], sample, type);
+  Value *v = (Value *)value_node(
+      L, graph_concat(L->g, c->n_rest, node, axis + sample), sample);
+  v->classes = part[0]->classes;
+  for (int i = 1; i < c->n_rest; i++)
+    if (part[i]->classes != v->classes)
+      v->classes = 0;
+  return v;
 }
 
 /* -- pad and window */
@@ -254,11 +265,13 @@ const Value *prim_pad(PrimCall *c) {
   if (!check_size(c->s, c->at, t.rank, t.dim))
     return &poison;
   Node *n = x->node;
-  if (!dtype_is_float(n->type.dtype))
+  bool whole = n->type.dtype == T_I32 && value == floor(value) &&
+               fabs(value) <= INT32_MAX;
+  if (!dtype_is_float(n->type.dtype) && !whole)
     n = cast_to(L, n, T_F32);
-  return value_node(L, graph_pad(L->g, n, axis + x->sample, before, after,
-                                 value),
-                    x->sample);
+  n = graph_pad(L->g, n, axis + x->sample, before, after, value);
+  bool stays = whole && value >= 0 && value < (double)x->classes;
+  return stays ? value_moved(L, n, x) : value_node(L, n, x->sample);
 }
 
 const Value *prim_window(PrimCall *c) {
@@ -288,9 +301,9 @@ const Value *prim_window(PrimCall *c) {
   t.rank++;
   if (!check_size(c->s, c->at, t.rank, t.dim))
     return &poison;
-  return value_node(L, graph_window(L->g, x->node, axis + x->sample, size,
-                                    stride, dilation),
-                    x->sample);
+  return value_moved(L, graph_window(L->g, x->node, axis + x->sample, size,
+                                     stride, dilation),
+                     x);
 }
 
 /* The adjoint of window: the last axis holds the windows' elements, and each is

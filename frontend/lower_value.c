@@ -42,6 +42,13 @@ const Value *value_node(Lower *L, Node *n, bool sample) {
   return v;
 }
 
+/* Elements of x, moved: classes stay classes. */
+const Value *value_moved(Lower *L, Node *n, const Value *x) {
+  Value *v = (Value *)value_node(L, n, x->sample);
+  v->classes = x->classes;
+  return v;
+}
+
 const Value *value_list(Lower *L, int n, const Value *const *items) {
   Value *v = value_new(L, V_LIST);
   v->n = n;

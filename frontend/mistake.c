@@ -170,14 +170,21 @@ static void add_section_help(Parser *p, Diag *diag, Span at, const char *word) {
     diag_help(diag, "a constant begins with a word: const %s = ..", word);
 }
 
+static bool begins_line(const Parser *p, Span at) {
+  size_t i = at.begin;
+  while (i > 0 && strchr(" \t", p->source->text[i - 1]))
+    i--;
+  return i == 0 || p->source->text[i - 1] == '\n';
+}
+
 static void add_help(Parser *p, Diag *diag, const Expected *all, Span at,
                      const char *found, const char *text) {
   if (add_remedy(p, diag, all, found))
     return;
   if (listed(operators, found) && expects(all, "'->'") && !expects(all, "'+'"))
     diag_help(diag, "a pipeline that is an operand stands in parentheses");
-  else if (listed(operators, found) && expects(all, "a number") &&
-           expects(all, "the end of the line"))
+  else if (listed(operators, found) && expects(all, "the end of the line") &&
+           (expects(all, "a number") || begins_line(p, at)))
     diag_help(diag, "an operator stands at the end of the line that goes on");
   else if (expects(all, "a name") && listed(reserved_words, found))
     diag_help(diag, "%s is a word of the language: choose another name", found);
