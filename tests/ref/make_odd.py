@@ -7,8 +7,10 @@ For each program below it writes tests/ref/odd_NAME.net, the initial weights
 odd_NAME_init.safetensors (parameters and layer states, by netc), and
 odd_NAME.safetensors: `loss` and `total` of each step in f32 and f64, and all
 parameters and layer states after the last one. Data, a few rows in order with a
-short last batch, are shared: odd_DATA_x.npy and odd_DATA_y.npy. In the programs
-P maps netc's names to tensors; S, of the run, holds layer states likewise.
+short last batch, are shared: odd_DATA_x.npy and odd_DATA_y.npy, but for programs
+that make their own. In the programs P maps netc's names to tensors; S, of the
+run, holds layer states likewise. make_odd_more.py and make_odd_states.py have
+further programs.
 """
 
 import json
@@ -46,6 +48,14 @@ def make_data(kind):
     return x, (np.arange(ROWS) * 3 % 4).astype(np.int32)
 
 
+def ints(g, high, *shape):
+    return g.integers(0, high, shape).astype(np.int32)
+
+
+def normal(g, *shape):
+    return g.normal(size=shape).astype(np.float32)
+
+
 def lin(P, name, x):
     b = P.get(name + ".b")
     y = x @ P[name + ".W"].T
@@ -64,11 +74,16 @@ def norm(P, S, name, x, train=True):
 class Program:
     """Overridden as needed. `t` has step, epoch, progress (numbers)."""
     data = "vector"
+    rows, batch, epochs = ROWS, BATCH, EPOCHS  # 20 steps in all
+    states = ()  # layer states beside those of batchnorm
     lr = 0.1
     accumulate = 1
     clip = None
     frozen = ()
     init = ""  # what stands in `train` once there is a file of weights
+
+    def make(self, g):
+        """The program's own x and y, drawn by g; None: those of `data`."""
 
     def optimizer(self, params):
         return torch.optim.SGD(params, lr=self.lr)
@@ -161,6 +176,7 @@ net half(x: [6]) { x -> linear(9) -> elu(alpha = 0.7) -> linear(5) }
 class states(Program):
     """A layer with states of its own, one of them a number; batch statistics
     over the rows that are real."""
+    states = ("seen", "centre")
     net = """\
 layer whiten(x: [n], keep = 0.8) {
   scale g: [n] = 1
@@ -998,8 +1014,8 @@ def renamed(cls, init):
 
 
 class Time:
-    def __init__(self, step):
-        self.step, self.epoch = step, step // (STEPS // EPOCHS)
+    def __init__(self, step, per_epoch):
+        self.step, self.epoch = step, step // per_epoch
         self.progress = step / STEPS
 
 
@@ -1007,10 +1023,18 @@ def net_file(name, init):
     cls = PROGRAMS[name]
     out = "# Written by make_odd.py: the training of odd_%s.safetensors.\n" % name
     out += '\ndata npy("tests/ref/odd_%s_x.npy", "tests/ref/odd_%s_y.npy")\n\n' % (
-        cls.data, cls.data)
+        (data_of(name)[2],) * 2)
     out += cls.net + "\ntrain {\n" + cls.train + init
     return out + "  batch = %d; epochs = %d; shuffle = false\n}\n" % (
-        BATCH, EPOCHS)
+        cls.batch, cls.epochs)
+
+
+def data_of(name):
+    """x, y and the name of their files."""
+    p = PROGRAMS[name]()
+    own = p.make(np.random.default_rng(11))
+    x, y = own or make_data(p.data)
+    return x, y, name if own else p.data
 
 
 def read_safetensors(path):
@@ -1028,26 +1052,28 @@ def read_safetensors(path):
     return out
 
 
-def is_state(name):
-    return name.split(".")[-1] in ("mean", "var", "seen", "centre")
+def is_state(cls, name):
+    return name.split(".")[-1] in ("mean", "var") + cls.states
 
 
 def train(cls, dtype, init, x, y):
     p = cls()
     P = {k: torch.tensor(v, dtype=dtype, requires_grad=True)
-         for k, v in init.items() if not is_state(k)}
+         for k, v in init.items() if not is_state(cls, k)}
     S = {k: torch.tensor(v, dtype=dtype) for k, v in init.items()
-         if is_state(k)}
+         if is_state(cls, k)}
     moving = {k: v for k, v in P.items()
               if not any(k.startswith(f) for f in p.frozen)}
     optimizer = p.optimizer(list(moving.values()))
     x = torch.tensor(x, dtype=torch.long if x.dtype == np.int32 else dtype)
     y = torch.tensor(y, dtype=torch.long if y.dtype == np.int32 else dtype)
-    rows, saved, per_epoch = [], None, STEPS // EPOCHS
+    rows, saved, per_epoch = [], None, -(-p.rows // p.batch)
+    assert p.epochs * per_epoch == STEPS
     for step in range(STEPS):
-        t = Time(step // p.accumulate * p.accumulate)  # the update's first
+        first = step // p.accumulate * p.accumulate  # of the update's batches
+        t = Time(first, per_epoch)
         t.step, t.epoch = step // p.accumulate, step // per_epoch
-        b = slice(step % per_epoch * BATCH, (step % per_epoch + 1) * BATCH)
+        b = slice(step % per_epoch * p.batch, (step % per_epoch + 1) * p.batch)
         loss = p.loss(P, S, x[b], y[b], t)
         total = loss + p.penalty(P, t)
         more = p.proximal(P, t) if hasattr(p, "proximal") else 0
@@ -1070,14 +1096,13 @@ def train(cls, dtype, init, x, y):
     return np.array(rows), {k: v.detach().numpy() for k, v in last.items()}
 
 
-def main():
-    netc, names = sys.argv[1], sys.argv[2:] or list(PROGRAMS)
+def main(names):
+    netc, names = sys.argv[1], sys.argv[2:] or names
     torch.set_num_threads(1)
-    for kind in ("vector", "number", "picture", "text"):
-        x, y = make_data(kind)
+    for name in names:
+        x, y, kind = data_of(name)
         np.save(file("odd_%s_x.npy" % kind), x)
         np.save(file("odd_%s_y.npy" % kind), y)
-    for name in names:
         cls, base = PROGRAMS[name], file("odd_" + name)
         if hasattr(cls, "imported"):
             with open(file("bottle.net"), "w") as f:
@@ -1092,7 +1117,6 @@ def main():
             f.write(net_file(name, cls.init))
         init = read_safetensors(base + "_init.safetensors")
         write_safetensors(base + "_init.safetensors", renamed(cls, init))
-        x, y = make_data(cls.data)
         r32, w32 = train(cls, torch.float32, init, x, y)
         r64, _ = train(cls, torch.float64, init, x, y)
         tensors = {"loss": np.stack([r32[:, 0], r64[:, 0]], 1),
@@ -1104,4 +1128,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(list(PROGRAMS))
