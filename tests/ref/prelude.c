@@ -1,13 +1,10 @@
 /* The library in frontend/prelude.net: each definition has a training in
  * tests/ref/prelude/, whose losses, last weights and evaluation must be
- * PyTorch's (make_prelude_refs.py made them); and copied into the user's file
- * under another name it must give the same step, to the bit. What draws random
- * bits has no reference: that their shares are right is shown here. */
+ * PyTorch's (make_prelude_refs.py made them). What draws random bits has no
+ * reference: that their shares are right is shown here. */
 #include "tests/check.h"
-#include "tests/definitions.h"
 #include "tests/tensors.h"
 
-#include <ctype.h>
 #include <glob.h>
 #include <math.h>
 #include <stdio.h>
@@ -15,7 +12,7 @@
 #include <string.h>
 
 #define DIR "tests/ref/prelude/"
-enum { STEPS = 21, KEPT = 16, MOST_STEPS = 100, TEXT = 16384, LONG_NAME = DEFINITION_NAME };
+enum { STEPS = 21, KEPT = 16, MOST_STEPS = 100, LONG_NAME = 48 };
 
 /* How far netc may be from PyTorch, and why. */
 static const struct Tolerance {
@@ -150,113 +147,6 @@ static void references(void) {
         reference(found.gl_pathv[i], &want);
   globfree(&found);
   tensors_free(&want);
-}
-
-/* -- the definitions of the prelude, and where they are used */
-
-static bool is_word(char c) {
-  return isalnum((unsigned char)c) || c == '_';
-}
-
-/* The next use of the name in a program: as a word that is neither a member nor
- * the name of an argument or of a stage, and not in a text. NULL: none. */
-static const char *next_use(const char *text, const char *name) {
-  size_t n = strlen(name);
-  bool in_text = false, in_comment = false;
-  for (const char *p = text; *p; p++) {
-    in_text = in_text != (*p == '"');
-    in_comment = *p == '#' || (in_comment && *p != '\n');
-    bool starts = p == text || !(is_word(p[-1]) || p[-1] == '.');
-    if (in_text || in_comment || !starts || strncmp(p, name, n) ||
-        is_word(p[n]))
-      continue;
-    const char *rest = p + n + strspn(p + n, " ");
-    bool named = *rest == '=' || *rest == ':' || *rest == '.';
-    bool stage = p >= text + 3 && !strncmp(p - 3, "as ", 3);
-    if (!named && !stage)
-      return p;
-  }
-  return NULL;
-}
-
-/* A file that uses the definition, with its text; NULL if there is none. */
-static char *user_of(const glob_t *files, const char *name, const char **path) {
-  for (size_t i = 0; i < files->gl_pathc; i++) {
-    char *text = check_read(files->gl_pathv[i], NULL);
-    *path = files->gl_pathv[i];
-    if (text && next_use(text, name))
-      return text;
-    free(text);
-  }
-  return NULL;
-}
-
-/* Writes the program with a definition of its own, `own_NAME`, in place of the
- * prelude's. */
-static bool write_copy(const char *path, const DefinitionText *d,
-                       const char *program) {
-  char *out = malloc(TEXT), *to = out;
-  const char *from = program, *use;
-  if (!out)
-    return false;
-  while ((use = next_use(from, d->name))) {
-    to += sprintf(to, "%.*sown_%s", (int)(use - from), from, d->name);
-    from = use + strlen(d->name);
-  }
-  to += sprintf(to, "%s\n", from);
-  const char *name = strstr(d->begin, d->name);
-  to += sprintf(to, "%.*sown_%.*s", (int)(name - d->begin), d->begin,
-                (int)(d->end - name), name);
-  bool ok = check_write(path, out, (size_t)(to - out));
-  free(out);
-  return ok;
-}
-
-static bool same_files(const char *a, const char *b) {
-  size_t n = 0, m = 0;
-  char *s = check_read(a, &n), *t = check_read(b, &m);
-  bool same = s && t && n > 0 && n == m && !memcmp(s, t, n);
-  free(s);
-  free(t);
-  return same;
-}
-
-/* The logs may differ in their penalties' names alone, which are the
- * definitions'; what they say is in the weights. */
-static void compare_copy(const DefinitionText *d, const char *path,
-                         const char *program) {
-  const char *copy = check_path("copy.net"), *log = check_path("log");
-  const char *a = check_path("a.safetensors"), *b = check_path("b.safetensors");
-  check_that(write_copy(copy, d, program), "%s", copy);
-  Run first = train(path, log, a, "2"), second = train(copy, log, b, "2");
-  check_that(!first.status, "%s: exit %d\n%.300s", path, first.status,
-             first.err);
-  check_that(!second.status, "%s, copied: exit %d\n%.600s", d->name,
-             second.status, second.err);
-  check_that(same_files(a, b) && !strcmp(first.out, second.out),
-             "%s: a copy of %s gives other weights", path, d->name);
-  run_free(&first);
-  run_free(&second);
-}
-
-static void copies(void) {
-  glob_t files;
-  char *prelude = check_read("frontend/prelude.net", NULL);
-  const char *next = prelude, *path = NULL;
-  DefinitionText d;
-  int count = 0;
-  if (!check_that(prelude && !glob(DIR "*.net", 0, NULL, &files), "no files"))
-    return;
-  while (definition_next(&next, &d)) {
-    char *text = user_of(&files, d.name, &path);
-    if (check_that(text != NULL, "no file in " DIR " uses %s", d.name))
-      compare_copy(&d, path, text);
-    free(text);
-    count++;
-  }
-  check_that(count > 60, "%d definitions", count);
-  globfree(&files);
-  free(prelude);
 }
 
 /* -- random bits. The loss of draw_*.net is the mask itself, read as a binary
@@ -395,7 +285,6 @@ static void initialisers(void) {
 
 void suite_prelude(void) {
   check_suite("prelude", (const CheckTest[]){{"PyTorch's numbers", references},
-                                             {"copies", copies},
                                              {"dropout", dropouts},
                                              {"initialisers", initialisers},
                                              {0}});
