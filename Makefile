@@ -4,6 +4,7 @@
 # make check    every test; ONLY="golden errors" picks suites,
 #               SANITIZE=1 builds with ASan and UBSan, UPDATE=1 rewrites goldens
 # make check-long   the campaigns too; make bench: timings beside peers
+# make runtime ARCH=aarch64   the runtime for executables of --cpu=aarch64
 # make layers   who includes whom; make install PREFIX= DESTDIR=; make clean
 
 CC          ?= gcc
@@ -21,6 +22,9 @@ LIBS   = $(shell $(LLVM_CONFIG) --ldflags --link-shared --libs) \
   -ljansson -lpng -ljpeg -lz -lm -lpthread
 PACKAGES := gcc make libc6-dev llvm-19-dev flex bison libcunit1-dev \
   libjansson-dev zlib1g-dev libpng-dev libjpeg-dev
+# the long tests run executables for another processor
+LONG     := qemu-user gcc-aarch64-linux-gnu $(addsuffix :arm64,libjansson-dev \
+  zlib1g-dev libpng-dev libjpeg-dev)
 
 # --- what is built from what ------------------------------------------------
 GENERATED := $(patsubst %.y,$(BUILD)/%.c,$(wildcard frontend/*.y)) \
@@ -42,7 +46,7 @@ $(BUILD)/compiler.a: $(COMPILER)
 $(BUILD)/runtime.a $(if $(SANITIZE),,$(BUILD)/libnet.a): $(RUNTIME)
 %.a:
 	@rm -f $@
-	ar rcs $@ $^
+	$(AR) rcs $@ $^
 ifdef SANITIZE # executables that netc builds link the plain archive
 $(BUILD)/libnet.a: $(wildcard runtime/*)
 	$(MAKE) SANITIZE= BUILD=build build/libnet.a && cp build/libnet.a $@
@@ -96,6 +100,7 @@ deps:
 	if [ "$$(id -u)" = 0 ]; then sudo=; \
 	elif sudo -n true 2>/dev/null; then sudo=sudo; \
 	else echo "please run: sudo $$get"; exit 1; fi; \
+	$(if $(FOREIGN),$$sudo dpkg --add-architecture $(FOREIGN) &&) \
 	$$sudo apt-get update && $$sudo env DEBIAN_FRONTEND=noninteractive $$get
 
 demo: deps
@@ -104,18 +109,28 @@ demo: deps
 check: deps
 	@$(MAKE) --no-print-directory all $(BUILD)/check
 	@$(BUILD)/check $(ONLY)
+check-long: PACKAGES += $(LONG)
+check-long: FOREIGN = arm64
 check-long: deps
 	@$(MAKE) --no-print-directory all $(BUILD)/check
+	@$(MAKE) --no-print-directory runtime ARCH=aarch64
 	@NETC_LONG=1 $(BUILD)/check $(ONLY)
+runtime: cross := $(subst -,_,$(ARCH))-linux-gnu-
+runtime:
+	@$(if $(ARCH),,echo 'make runtime: which ARCH=?' && false)
+	@$(MAKE) --no-print-directory CC=$(cross)gcc AR=$(cross)ar SANITIZE= \
+	  BUILD=build/$(ARCH) build/$(ARCH)/libnet.a
+	@mkdir -p $(BUILD) && cp build/$(ARCH)/libnet.a $(BUILD)/libnet-$(ARCH).a
 bench: all
 	@$(PYTHON) tests/perf/bench.py --netc $(BUILD)/netc
 install: all
 	install -D -m 755 $(BUILD)/netc $(DESTDIR)$(PREFIX)/bin/netc
-	install -D -m 644 $(BUILD)/libnet.a $(DESTDIR)$(PREFIX)/lib/netc/libnet.a
+	install -d $(DESTDIR)$(PREFIX)/lib/netc
+	install -m 644 $(BUILD)/libnet*.a $(DESTDIR)$(PREFIX)/lib/netc
 clean:
 	rm -rf build build-san
 
-.PHONY: all layers deps demo check check-long bench install clean
+.PHONY: all layers deps demo check check-long runtime bench install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

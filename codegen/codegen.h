@@ -6,15 +6,28 @@
 #include "ir/kernel.h"
 #include "runtime/net.h"
 
-/* target.c: a processor to generate for. */
+/* target.c: the architectures that code is generated for; the last has no name. */
+typedef struct TargetArch {
+  const char *name;     /* its baseline goes by it too, as a processor */
+  const char *backend, *triple, *baseline, *features; /* as LLVM calls them */
+  const char *tools;    /* what the names of its cross tools begin with */
+  const char *debian;   /* as Debian calls it */
+} TargetArch;
+extern const TargetArch target_archs[];
+/* This machine's; NULL: there is none in the table. */
+const TargetArch *target_host(void);
+
+/* A processor to generate for. */
 typedef struct Target Target;
-/* cpu: NULL is this machine's; "portable" its architecture's common baseline;
- * else a name that LLVM knows. level: 0 to 3. NULL with what is wrong in *error
- * (in the arena). Free with target_free. */
-Target *target_new(Arena *a, const char *cpu, int level, const char **error);
+/* arch: NULL is this machine's. cpu: NULL is this machine's, "portable" the
+ * architecture's common baseline, else a name that LLVM knows. level: 0 to 3. NULL
+ * with what is wrong in *error (in the arena). Free with target_free. */
+Target *target_new(Arena *a, const TargetArch *arch, const char *cpu, int level,
+                   const char **error);
 void target_free(Target *t);
 const char *target_cpu(const Target *t);      /* never NULL */
 const char *target_features(const Target *t); /* as LLVM writes them */
+const TargetArch *target_arch(const Target *t);
 
 /* module.c: what can be written of a program. */
 typedef enum Artefact { ART_LLVM, ART_ASSEMBLY, ART_OBJECT } Artefact;

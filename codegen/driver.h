@@ -139,10 +139,11 @@ Status flush_output(void);
 
 /* driver_link.c: an executable, or an archive, of an object and the runtime.
  * `name` is the object's, without .o; `libraries` are those of its readers. */
-Status link_program(Arena *a, const Options *o, Bytes object, const char *name,
-                    const char *libraries, const char *path);
-Status archive_program(Arena *a, const Options *o, Bytes object,
-                       const char *name, const char *path);
+Status link_program(Arena *a, const Options *o, const TargetArch *arch,
+                    Bytes object, const char *name, const char *libraries,
+                    const char *path);
+Status archive_program(Arena *a, const Options *o, const TargetArch *arch,
+                       Bytes object, const char *name, const char *path);
 
 /* driver_NAME.c: each returns the exit status. */
 Status command_run(const Options *o);

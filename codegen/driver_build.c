@@ -29,8 +29,8 @@ static const char *libraries(const Compile *c) {
 
 static Status make_executable(Compile *c, Bytes code, const char *path) {
   double start = now_ms();
-  Status s = link_program(c->arena, c->o, code, c->program->name,
-                          libraries(c), path);
+  Status s = link_program(c->arena, c->o, target_arch(c->target), code,
+                          c->program->name, libraries(c), path);
   tell_time(c->o, "link", start);
   return s;
 }
@@ -74,7 +74,8 @@ static const char *header_path(Arena *a, const char *path) {
 static Status make_library(Compile *c, Bytes code, const char *path) {
   const char *text = header_text(c);
   Bytes header = {arena_strdup(c->arena, text), strlen(text)};
-  Status s = archive_program(c->arena, c->o, code, c->program->name, path);
+  Status s = archive_program(c->arena, c->o, target_arch(c->target), code,
+                             c->program->name, path);
   if (s) return s;
   return write_file(c->arena, c->o, header_path(c->arena, path), header);
 }

@@ -1,6 +1,7 @@
 /* Objects to executables and archives, by the system's own tools: `cc` ($CC) and
- * `ar` ($AR), started with a list of arguments and no shell. The runtime's archive
- * lies beside the command, or where `make install` puts it. */
+ * `ar` ($AR), or for another architecture its cross tools, started with a list of
+ * arguments and no shell. The runtime's archives, one for each architecture, lie
+ * beside the command, or where `make install` puts them. */
 #include "codegen/driver.h"
 
 #include <errno.h>
@@ -29,16 +30,40 @@ static void add_words(Arena *a, Args *args, const char *text) {
     add(args, word);
 }
 
-/* The words of the variable, or `otherwise`; CC may be "ccache gcc". */
-static void add_tool(Arena *a, Args *args, const char *variable,
-                     const char *otherwise) {
-  const char *text = getenv(variable);
+/* Which tool, and what to say where it lacks. */
+typedef struct Tool {
+  const char *variable, *native, *cross, *needs;
+} Tool;
+
+static const Tool linker = {
+    "CC", "cc", "gcc",
+    "netc build needs the C compiler's linker, libc and jansson, and some "
+    "readers the libraries of their formats (Debian: apt install gcc libc6-dev "
+    "libjansson-dev zlib1g-dev libpng-dev libjpeg-dev)"};
+static const Tool archiver = {
+    "AR", "ar", "ar",
+    "netc build --emit=lib needs ar (Debian: apt install binutils)"};
+
+/* The words of the variable, or the tool for the target; CC may be "ccache gcc". */
+static void add_tool(Arena *a, Args *args, const Tool *tool,
+                     const TargetArch *arch) {
+  const char *text = getenv(tool->variable);
   add_words(a, args, text ? text : "");
-  if (!args->n) add(args, otherwise);
+  if (!args->n)
+    add(args, arch == target_host()
+                  ? tool->native
+                  : arena_printf(a, "%s%s", arch->tools, tool->cross));
 }
 
 /* Runs the tool to its end; it speaks for itself on stderr. */
-static Status run_tool(const Args *args, const char *needs) {
+static Status run_tool(Arena *a, const Args *args, const Tool *tool,
+                       const TargetArch *arch) {
+  const char *needs = tool->needs;
+  if (arch != target_host())
+    needs = arena_printf(a, "the tools and libraries for %s are wanted (Debian: "
+                         "apt install gcc-%.*s libjansson-dev:%s)", arch->name,
+                         (int)strlen(arch->tools) - 1, arch->tools,
+                         arch->debian);
   pid_t child;
   int how = 0;
   int error =
@@ -55,20 +80,25 @@ static Status run_tool(const Args *args, const char *needs) {
 /* --- the runtime's archive ------------------------------------------------ */
 
 /* NULL: told. */
-static const char *find_runtime(Arena *a) {
-  static const char *const places[] = {"libnet.a", "../lib/netc/libnet.a"};
+static const char *find_runtime(Arena *a, const TargetArch *arch) {
+  static const char *const places[] = {"", "../lib/netc/"};
+  bool native = arch == target_host();
+  const char *name =
+      native ? "libnet.a" : arena_printf(a, "libnet-%s.a", arch->name);
   char me[4096];
   ssize_t n = readlink("/proc/self/exe", me, sizeof me - 1);
   if (n > 0) {
     me[n] = 0;
     *(strrchr(me, '/') + 1) = 0;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-      const char *path = arena_printf(a, "%s%s", me, places[i]);
+      const char *path = arena_printf(a, "%s%s%s", me, places[i], name);
       if (access(path, R_OK) == 0) return path;
     }
   }
-  resource_error("libnet.a, the runtime, is neither beside this command nor in "
-                 "../lib/netc");
+  resource_error("%s, the runtime, is neither beside this command nor in "
+                 "../lib/netc%s%s", name,
+                 native ? "" : "; in netc's sources: make runtime ARCH=",
+                 native ? "" : arch->name);
   return NULL;
 }
 
@@ -99,20 +129,15 @@ static Status work_begin(Work *w, Arena *a, Bytes object, const char *name) {
 
 /* --- executables ---------------------------------------------------------- */
 
-static const char LINKER_NEEDS[] =
-    "netc build needs the C compiler's linker, libc and jansson, and some "
-    "readers the libraries of their formats (Debian: apt install gcc libc6-dev "
-    "libjansson-dev zlib1g-dev libpng-dev libjpeg-dev)";
-
 /* All libraries but libc and libm become part of the executable. */
-static Status link_to(Arena *a, const Options *o, const char *object,
-                      const char *runtime, const char *libraries,
+static Status link_to(Arena *a, const Options *o, const TargetArch *arch,
+                      const char *object, const char *runtime, const char *libraries,
                       const char *to) {
   static const char *const flags[] = {
       "-pie", "-Wl,--gc-sections", "-Wl,-z,relro", "-Wl,-z,now",
       "-Wl,-z,noexecstack", "-Wl,--as-needed", "-Wl,-Bstatic", "-ljansson"};
   Args args = {0};
-  add_tool(a, &args, "CC", "cc");
+  add_tool(a, &args, &linker, arch);
   add(&args, "-o");
   add(&args, to);
   add(&args, object);
@@ -124,19 +149,20 @@ static Status link_to(Arena *a, const Options *o, const char *object,
   add_words(a, &args, libraries);
   add(&args, "-Wl,-Bdynamic");
   add(&args, "-lm");
-  return run_tool(&args, LINKER_NEEDS);
+  return run_tool(a, &args, &linker, arch);
 }
 
-Status link_program(Arena *a, const Options *o, Bytes object, const char *name,
-                    const char *libraries, const char *path) {
+Status link_program(Arena *a, const Options *o, const TargetArch *arch,
+                    Bytes object, const char *name, const char *libraries,
+                    const char *path) {
   Work w;
-  const char *runtime = find_runtime(a);
+  const char *runtime = find_runtime(a, arch);
   if (!runtime) return STATUS_RESOURCE;
   char *temporary = output_begin(a, o, path);
   if (!temporary) return STATUS_MISTAKE;
   Status s = work_begin(&w, a, object, name);
   if (!s) {
-    s = link_to(a, o, w.object, runtime, libraries, temporary);
+    s = link_to(a, o, arch, w.object, runtime, libraries, temporary);
     work_end(&w);
   }
   return output_end(temporary, path, 0777, s);
@@ -157,29 +183,28 @@ static Status copy_runtime(const char *from, const char *to) {
   return good ? STATUS_DONE : resource_error("cannot copy %s", from);
 }
 
-static Status archive(Arena *a, const char *how, const char *to,
-                      const char *member) {
+static Status archive(Arena *a, const TargetArch *arch, const char *how,
+                      const char *to, const char *member) {
   Args args = {0};
-  add_tool(a, &args, "AR", "ar");
+  add_tool(a, &args, &archiver, arch);
   add(&args, how);
   add(&args, to);
   add(&args, member);
-  return run_tool(&args, "netc build --emit=lib needs ar (Debian: apt install "
-                         "binutils)");
+  return run_tool(a, &args, &archiver, arch);
 }
 
-Status archive_program(Arena *a, const Options *o, Bytes object,
-                       const char *name, const char *path) {
+Status archive_program(Arena *a, const Options *o, const TargetArch *arch,
+                       Bytes object, const char *name, const char *path) {
   Work w;
-  const char *runtime = find_runtime(a);
+  const char *runtime = find_runtime(a, arch);
   if (!runtime) return STATUS_RESOURCE;
   char *temporary = output_begin(a, o, path);
   if (!temporary) return STATUS_MISTAKE;
   Status s = work_begin(&w, a, object, name);
   if (!s) {
     s = copy_runtime(runtime, temporary);
-    if (!s) s = archive(a, "dD", temporary, "main.o");
-    if (!s) s = archive(a, "qcsD", temporary, w.object);
+    if (!s) s = archive(a, arch, "dD", temporary, "main.o");
+    if (!s) s = archive(a, arch, "qcsD", temporary, w.object);
     work_end(&w);
   }
   return output_end(temporary, path, 0666, s);

@@ -58,7 +58,7 @@ static const Option options[] = {
      "leave the symbols out of the executable", {0}},
     {"--cpu", "NAME", TEXT, false, FIELD(cpu), 0, 0,
      GENERATES | IN(OPT) | IN(SUMMARY),
-     "a processor that LLVM knows, or portable (this machine's)", {0}},
+     "a processor that LLVM knows, portable, or aarch64 (this machine's)", {0}},
     {"--stage", "STAGE", POINT, false, FIELD(stage), 0, 0, IN(DUMP),
      "what to print", {0}},
     {"--format", "FORM", CHOICE, false, FIELD(format), 0, 0, IN(DUMP),

@@ -15,35 +15,65 @@ static void on_fatal_error(const char *reason) {
   exit((int)usage_error("this processor does not do: %s", reason));
 }
 
-/* Makes the target; what LLVM prints meanwhile goes to `said`. */
-static Target *make_target(const Compile *c, const char **error, FILE *said) {
-  int level = (int)c->o->level, saved = said ? dup(STDERR_FILENO) : -1;
-  if (saved < 0) return target_new(c->arena, c->o->cpu, level, error);
+static bool complained(FILE *said) {
+  char line[256];
+  bool found = false;
+  rewind(said);
+  while (fgets(line, sizeof line, said))
+    found = found || strstr(line, "not a recognized processor");
+  rewind(said);
+  return ftruncate(fileno(said), 0) == 0 && found;
+}
+
+/* Makes the target; what LLVM prints meanwhile goes to `said`. NULL: it was told
+ * in *error, or LLVM does not know the name. */
+static Target *try_target(const Compile *c, const TargetArch *arch, FILE *said,
+                          const char **error) {
+  int level = (int)c->o->level, saved = dup(STDERR_FILENO);
+  if (saved < 0) return target_new(c->arena, arch, c->o->cpu, level, error);
   fflush(stderr);
   dup2(fileno(said), STDERR_FILENO);
-  Target *t = target_new(c->arena, c->o->cpu, level, error);
+  Target *t = target_new(c->arena, arch, c->o->cpu, level, error);
   fflush(stderr);
   dup2(saved, STDERR_FILENO);
   close(saved);
+  if (!t || !complained(said)) return t;
+  target_free(t);
+  return NULL;
+}
+
+/* A name is looked for among this machine's processors first. */
+static Target *find_target(const Compile *c, FILE *said, const char **error) {
+  const char *cpu = c->o->cpu;
+  const TargetArch *host = target_host();
+  for (const TargetArch *x = target_archs; x->name; x++)
+    if (strcmp(x->name, cpu) == 0) return try_target(c, x, said, error);
+  Target *t = try_target(c, NULL, said, error);
+  for (const TargetArch *x = target_archs; !t && !*error && x->name; x++)
+    if (x != host) t = try_target(c, x, said, error);
+  if (!t && !*error)
+    *error = arena_printf(c->arena, "unknown processor '%s'", cpu);
   return t;
 }
 
-static bool complained(FILE *said) {
-  char line[256];
-  rewind(said);
-  while (fgets(line, sizeof line, said))
-    if (strstr(line, "not a recognized processor")) return true;
-  return false;
+/* Whether the command runs what it compiles. */
+static bool runs_code(CommandId command) {
+  return command == CMD_RUN || command == CMD_TEST || command == CMD_BENCH;
 }
 
 bool compile_target(Compile *c) {
   const char *error = NULL;
   FILE *said = c->o->cpu ? tmpfile() : NULL;
   LLVMInstallFatalErrorHandler(on_fatal_error);
-  c->target = make_target(c, &error, said);
-  if (c->target && said && complained(said))
-    error = arena_printf(c->arena, "unknown processor '%s'", c->o->cpu);
+  c->target = said ? find_target(c, said, &error)
+                   : target_new(c->arena, NULL, c->o->cpu, (int)c->o->level,
+                                &error);
   if (said) fclose(said);
+  if (!error && target_arch(c->target) != target_host() &&
+      runs_code(c->o->command))
+    error = arena_printf(c->arena,
+                         "this machine cannot run code for %s; netc build "
+                         "makes an executable for it", c->o->cpu);
   if (error) usage_error("%s", error);
   return !error;
 }

@@ -29,7 +29,7 @@ static void add_flag(LLVMContextRef c, LLVMValueRef fn, const char *name) {
 
 static void set_attributes(const Target *t, LLVMContextRef c, LLVMValueRef fn) {
   add_flag(c, fn, "nounwind");
-  add_attribute(c, fn, "target-cpu", t->cpu);
+  add_attribute(c, fn, "target-cpu", t->llvm_cpu);
   if (t->features[0] != 0) add_attribute(c, fn, "target-features", t->features);
 }
 

@@ -29,7 +29,7 @@ static void add_target(Sha *h, const Target *t) {
   add_number(h, NET_ABI);
   add_number(h, t->level);
   add_text(h, t->triple);
-  add_text(h, t->cpu);
+  add_text(h, t->llvm_cpu);
   add_text(h, t->features);
 }
 

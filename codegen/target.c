@@ -1,10 +1,58 @@
 /* A processor to generate code for: this machine's, a named one, or the common
- * baseline of the architecture. */
+ * baseline of an architecture. One row of the table is all that an architecture
+ * needs; kernels and schedules know of lanes and registers alone. */
 #include "codegen/target.h"
 
 #include <llvm-c/Core.h>
 #include <llvm-c/Target.h>
 #include <string.h>
+
+const TargetArch target_archs[] = {
+    {.name = "x86-64",
+     .backend = "X86",
+     .triple = "x86_64-unknown-linux-gnu",
+     .baseline = "x86-64",
+     .features = "",
+     .tools = "x86_64-linux-gnu-",
+     .debian = "amd64"},
+    {.name = "aarch64",
+     .backend = "AArch64",
+     .triple = "aarch64-unknown-linux-gnu",
+     .baseline = "generic",
+     .features = "+neon",
+     .tools = "aarch64-linux-gnu-",
+     .debian = "arm64"},
+    {0}};
+
+/* --- LLVM's back ends ------------------------------------------------------ */
+
+/* Those that this LLVM was built with, and how they are made ready. */
+typedef struct Backend {
+  const char *name;
+  void (*info)(void), (*target)(void), (*code)(void), (*printer)(void);
+} Backend;
+
+static const Backend backends[] = {
+#define LLVM_TARGET(name)                                                      \
+  {#name, LLVMInitialize##name##TargetInfo, LLVMInitialize##name##Target,      \
+   LLVMInitialize##name##TargetMC, LLVMInitialize##name##AsmPrinter},
+#include <llvm/Config/Targets.def>
+};
+
+static bool make_ready(const TargetArch *arch) {
+  for (size_t i = 0; i < sizeof backends / sizeof *backends; i++) {
+    const Backend *b = &backends[i];
+    if (strcmp(b->name, arch->backend) != 0) continue;
+    b->info();
+    b->target();
+    b->code();
+    b->printer();
+    return true;
+  }
+  return false;
+}
+
+/* --- targets --------------------------------------------------------------- */
 
 static LLVMCodeGenOptLevel code_level(int level) {
   static const LLVMCodeGenOptLevel of[] = {
@@ -24,53 +72,57 @@ LLVMTargetMachineRef target_machine(const Target *t) {
   char *error = NULL;
   if (LLVMGetTargetFromTriple(t->triple, &target, &error))
     defect("target %s: %s", t->triple, error);
-  return LLVMCreateTargetMachine(target, t->triple, t->cpu, t->features,
+  return LLVMCreateTargetMachine(target, t->triple, t->llvm_cpu, t->features,
                                  code_level(t->level), LLVMRelocPIC,
                                  LLVMCodeModelDefault);
 }
 
-static const char *portable_cpu(const char *triple) {
-  return strncmp(triple, "x86_64", 6) == 0 ? "x86-64" : "generic";
+const TargetArch *target_host(void) {
+  char *triple = LLVMGetDefaultTargetTriple();
+  const TargetArch *found = NULL;
+  for (const TargetArch *x = target_archs; x->name && !found; x++)
+    if (strncmp(triple, x->triple, strcspn(x->triple, "-") + 1) == 0) found = x;
+  LLVMDisposeMessage(triple);
+  return found;
 }
 
-/* LLVM prints its complaint about an unknown processor to stderr and goes on, so
- * names are asked for beforehand: a name is known if its features differ from
- * those of no name at all, or if it is a baseline. */
-static bool known_cpu(LLVMTargetRef target, const char *triple,
-                      const char *cpu) {
-  (void)target;
-  if (strcmp(cpu, portable_cpu(triple)) == 0) return true;
-  for (const char *c = cpu; *c != 0; c++)
-    if (strchr("abcdefghijklmnopqrstuvwxyz0123456789-_.", *c) == NULL)
-      return false;
-  return true;
+/* No processor's name has other characters. */
+static bool is_plain(const char *cpu) {
+  return *cpu && cpu[strspn(cpu, "abcdefghijklmnopqrstuvwxyz0123456789-_.")] == 0;
 }
 
-Target *target_new(Arena *a, const char *cpu, int level, const char **error) {
-  LLVMInitializeNativeTarget();
-  LLVMInitializeNativeAsmPrinter();
-  LLVMInitializeNativeAsmParser();
-  Target *t = arena_alloc(a, sizeof *t);
-  t->level = level;
-  t->triple = copy_message(a, LLVMGetDefaultTargetTriple());
-  t->features = "";
-  LLVMTargetRef target;
-  char *message = NULL;
-  if (LLVMGetTargetFromTriple(t->triple, &target, &message)) {
-    *error = copy_message(a, message);
-    return NULL;
-  }
+/* LLVM's names of the processor and of what it can do. */
+static void name_cpu(Arena *a, Target *t, const char *cpu) {
+  t->features = t->arch->features;
   if (cpu == NULL) {
-    t->cpu = copy_message(a, LLVMGetHostCPUName());
+    t->cpu = t->llvm_cpu = copy_message(a, LLVMGetHostCPUName());
     t->features = copy_message(a, LLVMGetHostCPUFeatures());
+  } else if (strcmp(cpu, "portable") == 0 || strcmp(cpu, t->arch->name) == 0) {
+    t->cpu = t->arch->name;
+    t->llvm_cpu = t->arch->baseline;
   } else {
-    t->cpu = strcmp(cpu, "portable") == 0 ? portable_cpu(t->triple)
-                                          : arena_strdup(a, cpu);
-    if (!known_cpu(target, t->triple, t->cpu)) {
-      *error = arena_printf(a, "unknown processor '%s'", cpu);
-      return NULL;
-    }
+    t->cpu = t->llvm_cpu = arena_strdup(a, cpu);
   }
+}
+
+Target *target_new(Arena *a, const TargetArch *arch, const char *cpu, int level,
+                   const char **error) {
+  const TargetArch *host = target_host();
+  Target *t = arena_alloc(a, sizeof *t);
+  *error = NULL;
+  if (arch == NULL) arch = host;
+  if (arch == NULL)
+    *error = "netc generates no code for machines like this one";
+  else if (!make_ready(arch))
+    *error = arena_printf(a, "this LLVM generates no code for %s", arch->name);
+  else if (cpu != NULL && !is_plain(cpu))
+    *error = arena_printf(a, "unknown processor '%s'", cpu);
+  if (*error) return NULL;
+  t->arch = arch;
+  t->level = level;
+  t->triple = arch == host ? copy_message(a, LLVMGetDefaultTargetTriple())
+                           : arch->triple;
+  name_cpu(a, t, cpu);
   t->machine = target_machine(t);
   return t;
 }
@@ -81,3 +133,4 @@ void target_free(Target *t) {
 
 const char *target_cpu(const Target *t) { return t->cpu; }
 const char *target_features(const Target *t) { return t->features; }
+const TargetArch *target_arch(const Target *t) { return t->arch; }

@@ -8,7 +8,9 @@
 #include "codegen/shape.h"
 
 struct Target {
-  const char *cpu, *features, *triple;
+  const TargetArch *arch;
+  const char *cpu; /* as it is called here */
+  const char *llvm_cpu, *features, *triple;
   int level;
   LLVMTargetMachineRef machine;
 };

@@ -15,6 +15,7 @@ static const Cpu known[] = {
     {"znver1", 8, 16},          {"znver2", 8, 16},
     {"znver3", 8, 16},          {"x86-64", 4, 16},
     {"x86-64-v2", 4, 16},       {"generic", 4, 16},
+    {"aarch64", 4, 32},
 };
 
 Cpu cpu_find(Arena *a, const char *name, const char *features) {

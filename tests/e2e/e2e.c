@@ -13,7 +13,7 @@
 
 #define MODEL "models/lenet.net"
 #define SHAPES "shapes(train = 403, test = 101, noise = 0.1, wrong = 0)"
-enum { PICTURE = 3072, RECORD = 1 + PICTURE, MAX_SIZE = 500000 };
+enum { PICTURE = 3072, RECORD = 1 + PICTURE, MAX_SIZE = 300000 };
 
 #define RUN(...) run_words((const char *const[]){__VA_ARGS__, NULL})
 static Run run_words(const char *const *argv) {

@@ -123,17 +123,20 @@ static const char *output_place(const KModule *m, const KFunc *f,
   return "an output has no place";
 }
 
-static const char *compare_function(Arena *a, const Graph *g, const KModule *m,
-                                    Jit *jit, const Oracle *o) {
+char *oracle_arena(Arena *a, const KModule *m, const KFunc *f, const Oracle *o) {
   Draw d = {.arena = a, .o = o};
-  const KFunc *f = kmodule_find(m, g->name);
+  char *memory = aligned_alloc(64, (size_t)(m->bytes + 63) / 64 * 64 + 64);
+  memset(memory, 0x7f, (size_t)m->bytes);
+  fill(memory, m, f, &d);
+  return memory;
+}
+
+const char *oracle_check(Arena *a, const Graph *g, const KModule *m,
+                         const KFunc *f, const char *memory, const Oracle *o) {
+  Draw d = {.arena = a, .o = o};
   EvalEnv env = {.context = &d, .leaf = leaf, .seed = o->seed,
                  .step = (uint64_t)o->step};
   double **want = eval_graph(a, g, &env);
-  char *arena = aligned_alloc(64, (size_t)(m->bytes + 63) / 64 * 64 + 64);
-  memset(arena, 0x7f, (size_t)m->bytes);
-  fill(arena, m, f, &d);
-  jit_find(jit, g->name)(arena, NULL);
   const char *wrong = NULL;
   for (int i = 0; i < g->n_outputs && wrong == NULL; i++) {
     int64_t offset = 0;
@@ -141,15 +144,24 @@ static const char *compare_function(Arena *a, const Graph *g, const KModule *m,
     const Node *n = g->output[i].node;
     if (wrong == NULL)
       wrong = compare(a, arena_printf(a, "%s: %s", g->name, g->output[i].name),
-                      &n->type, arena + offset, want[n->id], o->tolerance);
+                      &n->type, memory + offset, want[n->id], o->tolerance);
   }
-  free(arena);
+  return wrong;
+}
+
+static const char *compare_function(Arena *a, const Graph *g, const KModule *m,
+                                    Jit *jit, const Oracle *o) {
+  const KFunc *f = kmodule_find(m, g->name);
+  char *memory = oracle_arena(a, m, f, o);
+  jit_find(jit, g->name)(memory, NULL);
+  const char *wrong = oracle_check(a, g, m, f, memory, o);
+  free(memory);
   return wrong;
 }
 
 const char *oracle_compare(Arena *a, const Module *m, const Oracle *o) {
   const char *error = NULL;
-  Target *t = target_new(a, o->cpu, o->level, &error);
+  Target *t = target_new(a, NULL, o->cpu, o->level, &error);
   if (t == NULL) return error;
   Cpu cpu = cpu_find(a, target_cpu(t), target_features(t));
   if (o->lanes > 0) cpu.lanes = o->lanes;

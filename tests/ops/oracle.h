@@ -21,5 +21,11 @@ typedef struct Oracle {
 /* NULL if all agree; else what does not, as a text in the arena. `m` has been
  * through the graph passes. */
 const char *oracle_compare(Arena *a, const Module *m, const Oracle *o);
+/* Its two halves, for code that runs elsewhere: m->bytes of memory with the values
+ * that `f` reads, to be freed; and what the function of `g`, planned as `f`, must
+ * have made of it. */
+char *oracle_arena(Arena *a, const KModule *m, const KFunc *f, const Oracle *o);
+const char *oracle_check(Arena *a, const Graph *g, const KModule *m,
+                         const KFunc *f, const char *memory, const Oracle *o);
 
 #endif

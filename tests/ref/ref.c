@@ -1,7 +1,8 @@
 /* The trainings of VARIANTS in make_refs.py and of PROGRAMS in make_odd.py, by
  * netc: from the same weights and the same batches, each step's loss and the
- * weights after the last one must be PyTorch's. Runs the command as a user would, and reads the log and the file
- * of weights that it writes. */
+ * weights after the last one must be PyTorch's. Runs the command as a user would,
+ * and reads the log and the file of weights that it writes. */
+#include "tests/ref/ref.h"
 #include "tests/check.h"
 #include "tests/tensors.h"
 
@@ -69,45 +70,86 @@ static void compare_weights(const char *name, const Tensors *saved,
   }
 }
 
-static void reference(const char *path) {
-  char name[64], init[128], want_path[128];
+/* The name of a training, and the weights that it starts from: its own, or else
+ * those for all of the net's variants. Returns whether they are its own. */
+static bool find_names(const char *path, char name[64], char init[128]) {
   const char *base = strrchr(path, '/') + 1;
-  snprintf(name, sizeof name, "%.*s", (int)strcspn(base, "."), base);
-  snprintf(want_path, sizeof want_path, "tests/ref/%s.safetensors", name);
-  snprintf(init, sizeof init, "tests/ref/%s_init.safetensors", name);
-  bool own = access(init, R_OK) == 0; /* or else one for the net's variants */
+  snprintf(name, 64, "%.*s", (int)strcspn(base, "."), base);
+  snprintf(init, 128, "tests/ref/%s_init.safetensors", name);
+  bool own = access(init, R_OK) == 0;
   if (!own)
-    snprintf(init, sizeof init, "tests/ref/%.*s_init.safetensors",
+    snprintf(init, 128, "tests/ref/%.*s_init.safetensors",
              (int)strcspn(name, "_"), name);
+  return own;
+}
+
+static bool runs(const char *const *argv, const char *name) {
+  Run r = check_run(300, argv);
+  bool good = check_that(!r.status, "%s: %s\nexit %d\n%.600s", name, r.command,
+                         r.status, r.err);
+  run_free(&r);
+  return good;
+}
+
+/* The words that train: netc's, or those of an executable that is built here. */
+static int first_words(const char *path, const RefWay *way, const char **argv) {
+  static char program[256];
+  int n = 0;
+  if (way->build) {
+    snprintf(program, sizeof program, "%s", check_path("ref.program"));
+    const char *const build[] = {check_netc(), "build",  path, "--cpu",
+                                 way->cpu,     "-o", program, NULL};
+    if (!runs(build, path)) return 0;
+    for (const char *const *w = way->emulator; w && *w; w++) argv[n++] = *w;
+    argv[n++] = program;
+    return n;
+  }
+  argv[n++] = check_netc();
+  argv[n++] = "run";
+  argv[n++] = path;
+  if (way->cpu) {
+    argv[n++] = "--cpu";
+    argv[n++] = way->cpu;
+  }
+  return n;
+}
+
+void ref_training(const char *path, const RefWay *way) {
+  char name[64], init[128], want_path[128];
+  bool own = find_names(path, name, init);
+  snprintf(want_path, sizeof want_path, "tests/ref/%s.safetensors", name);
   const char *log_path = check_path("ref.log");
   const char *save = check_path("ref.safetensors");
+  const char *const rest[] = {"--init", init, "--log", log_path, "--save",
+                              save, "--print-every", "1", "--seed", "1",
+                              "--quiet", NULL};
+  const char *argv[CHECK_ARGS];
   remove(log_path);
   remove(save);
-  const char *const argv[] = {
-      check_netc(), "run",    path,     "--init",        init, "--log",
-      log_path,     "--save", save,     "--print-every", "1",  "--seed",
-      "1",          "--quiet", NULL};
-  Run r = check_run(120, argv);
-  if (check_that(!r.status, "%s\nexit %d\n%.600s", r.command, r.status,
-                 r.err)) {
-    json_t *log = log_read(log_path);
-    Tensors want = tensors_read(want_path), saved = tensors_read(save);
-    check_that(log && want.header && saved.header, "%s: files", name);
-    if (compare_steps(name, "loss", log, &want) &&
-        compare_steps(name, "total", log, &want))
-      compare_weights(name, &saved, &want, own ? 1 : STRIDE);
-    json_decref(log);
-    tensors_free(&want);
-    tensors_free(&saved);
+  int n = first_words(path, way, argv);
+  if (!n) return;
+  if (way->emulator) { /* which is slow at threads that wait */
+    argv[n++] = "--threads";
+    argv[n++] = "1";
   }
-  run_free(&r);
+  memcpy(&argv[n], rest, sizeof rest);
+  if (!runs(argv, name)) return;
+  json_t *log = log_read(log_path);
+  Tensors want = tensors_read(want_path), saved = tensors_read(save);
+  check_that(log && want.header && saved.header, "%s: files", name);
+  if (compare_steps(name, "loss", log, &want) &&
+      compare_steps(name, "total", log, &want))
+    compare_weights(name, &saved, &want, own ? 1 : STRIDE);
+  json_decref(log);
+  tensors_free(&want);
+  tensors_free(&saved);
 }
 
 static void run_all(const char *pattern) {
   glob_t found;
   if (check_that(!glob(pattern, 0, NULL, &found), "no file %s", pattern))
     for (size_t i = 0; i < found.gl_pathc; i++)
-      reference(found.gl_pathv[i]);
+      ref_training(found.gl_pathv[i], &(RefWay){0});
   globfree(&found);
 }
 
