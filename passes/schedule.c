@@ -93,6 +93,7 @@ KModule *pass_schedule(Arena *a, const KModule *m, const Cpu *cpu) {
   for (int i = 0; i < m->n_funcs; i++) {
     KFunc *f = out->func[i] = arena_alloc(a, sizeof *f);
     *f = function_copy(a, m->func[i]);
+    split_loops(f);
     layout_choose(a, f, memo);
     for (int j = 0; j < f->n_kernels; j++) {
       simplify_loops(f->kernel[j]);
