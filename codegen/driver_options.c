@@ -161,7 +161,8 @@ void options_help(Arena *a, CommandId command, FILE *out) {
                          row->value ? row->value : ""),
             row->help, n ? ": " : "", list_of(a, names, n));
   }
-  if (takes_run_options(command)) net_options_help(out);
+  if (takes_run_options(command))
+    net_options_help(command == CMD_RUN ? NET_TRAIN : NET_TEST, out);
 }
 
 /* --- parsing -------------------------------------------------------------- */

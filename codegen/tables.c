@@ -162,12 +162,14 @@ void tables_emit(LLVMModuleRef module, const NetProgram *p) {
   readers(t, p->data.reader);
   LLVMValueRef member[] = {
       i32(t, p->abi), i32(t, p->shuffle), string(t, p->name),
-      string(t, p->label), start(t, &p->init), watch(t, &p->stop),
-      watch(t, &p->plateau), watch(t, &p->keep), i64(t, p->epochs),
-      i64(t, p->batch), i64(t, (int64_t)p->seed), i64(t, (int64_t)p->hash),
-      i64(t, p->arena_bytes),
-      i64(t, p->scalars), i32(t, p->n_vars), tensors(t, p->vars, p->n_vars),
-      i32(t, p->n_metrics), metrics(t, p->metrics, p->n_metrics), data(t, &p->data), function(t, "net_fn_init", &p->init_fn),
+      string(t, p->variant), string(t, p->label), start(t, &p->init),
+      watch(t, &p->stop), watch(t, &p->plateau), watch(t, &p->keep),
+      i64(t, p->epochs), i64(t, p->batch), i64(t, p->accumulate),
+      i64(t, (int64_t)p->seed), i64(t, (int64_t)p->hash),
+      i64(t, p->arena_bytes), i64(t, p->scalars), i32(t, p->n_vars),
+      tensors(t, p->vars, p->n_vars), i32(t, p->n_metrics),
+      metrics(t, p->metrics, p->n_metrics), data(t, &p->data),
+      function(t, "net_fn_init", &p->init_fn),
       function(t, "net_fn_train", &p->train),
       function(t, "net_fn_evaluate", &p->evaluate),
       function(t, "net_fn_predict", &p->predict)};

@@ -97,6 +97,7 @@ typedef struct Program {
   int n_metrics;
   Metric *metrics;
   int64_t batch, epochs;
+  int64_t accumulate; /* batches an update */
   uint64_t seed;
   bool shuffle;
   int n_stages;

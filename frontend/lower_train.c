@@ -102,6 +102,7 @@ static void read_numbers(Lower *L, Setup *t) {
       need_whole(s, e->span, eval(s, e), key_name[whole[i].key], whole[i].low,
                  whole[i].high, whole[i].out);
   }
+  p->accumulate = L->accumulate;
   if (L->options->batch > 0)
     p->batch = L->options->batch;
   p->seed = (uint64_t)seed;

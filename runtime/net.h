@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { NET_ABI = 4 }; /* raised whenever a struct below changes */
+enum { NET_ABI = 5 }; /* raised whenever a struct below changes */
 
 /* Same order as the compiler's DType. */
 typedef enum NetType { NET_F32, NET_F64, NET_I32, NET_U32, NET_I1 } NetType;
@@ -41,7 +41,7 @@ typedef void NetPiece(char *arena, int64_t begin, int64_t end);
 typedef struct NetPool NetPool;
 
 /* A compiled function. init: sets all parameters and states. train: one update
- * from one batch. evaluate: losses and predictions of one batch. predict: the
+ * from one batch, or its share of one. evaluate: losses and predictions of one batch. predict: the
  * outputs of one batch. `pool` may be NULL: one thread.
  *
  * Names of results:
@@ -59,7 +59,7 @@ typedef struct NetFunction {
 
 /* The scalars, as they lie in the arena at `scalars`. */
 typedef struct NetScalars {
-  double step, epoch, progress; /* progress: step / all steps */
+  double step, epoch, progress; /* step: batches; progress: step / all */
   double count;                 /* real samples in this batch */
   double plateau;               /* how often the patience of `plateau` ran out */
   uint64_t seed;
@@ -126,10 +126,12 @@ typedef struct NetProgram {
   int32_t abi; /* NET_ABI */
   int32_t shuffle;
   const char *name;  /* of the source file, without directory and .net */
+  const char *variant; /* of the file, that was compiled; NULL: the file itself */
   const char *label; /* the field that holds classes, or NULL */
   NetInit init;      /* the train section's `init`; file NULL: none */
   NetWatch stop, plateau, keep; /* keep: the best weights, saved and tested */
   int64_t epochs, batch;
+  int64_t accumulate; /* batches, and so calls of `train`, in an update */
   uint64_t seed, hash; /* hash: of what the functions compute */
   int64_t arena_bytes, scalars; /* scalars: offset of NetScalars */
   int32_t n_vars;
@@ -157,7 +159,11 @@ void net_options_init(NetOptions *o);
 /* Takes argv[*at] (and its value) if it is one of these options and moves *at
  * past it. 1 taken; 0 not one of these; -1 wrong use, told on stderr. */
 int net_option(NetOptions *o, int argc, char **argv, int *at);
-void net_options_help(FILE *out);
+/* Lists those that mean something to one of the commands: a sum of NetCommands. */
+typedef enum NetCommand {
+  NET_TRAIN = 1, NET_TEST = 2, NET_PREDICT = 4
+} NetCommand;
+void net_options_help(int commands, FILE *out);
 
 /* fields.c: what a reader yields, for the compiler. Tells what is wrong in
  * `message` and returns false. Opens files only where shapes are not known

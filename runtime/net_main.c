@@ -13,7 +13,7 @@ static void help(const char *me, FILE *out) {
   fprintf(out, "Usage:\n");
   fprintf(out, USAGE, me, me, me);
   fprintf(out, "\nOptions:\n");
-  net_options_help(out);
+  net_options_help(NET_TRAIN | NET_TEST | NET_PREDICT, out);
   fprintf(out, "  %-20s %s\n  %-20s %s\n", "--help", "show this",
           "--version", "show what this program is");
 }
@@ -47,6 +47,24 @@ static bool take_word(Line *l, const char *word) {
   return false;
 }
 
+static void print_version(const NetProgram *p) {
+  printf("%s%s%s%s, compiled by netc (runtime %d)\n", p->name,
+         p->variant ? " (variant " : "", p->variant ? p->variant : "",
+         p->variant ? ")" : "", NET_ABI);
+}
+
+/* A variant is another program: its code is not in here. */
+static bool asks_for_variant(const NetProgram *p, const char *arg) {
+  static const char option[] = "--variant";
+  size_t n = sizeof option - 1;
+  if (strncmp(arg, option, n) || (arg[n] && arg[n] != '=')) return false;
+  fprintf(stderr, "error: --variant is for building: this executable is %s%s, "
+          "and 'netc build %s.net --variant NAME' makes that of another\n",
+          p->variant ? "the variant " : "the file without a variant",
+          p->variant ? p->variant : "", p->name);
+  return true;
+}
+
 /* 1: goes on; 0: done already; -1: wrong use. */
 static int parse(Line *l, const NetProgram *p, int argc, char **argv) {
   for (int at = 1; at < argc;) {
@@ -56,14 +74,14 @@ static int parse(Line *l, const NetProgram *p, int argc, char **argv) {
       return 0;
     }
     if (!strcmp(arg, "--version")) {
-      printf("%s, compiled by netc (runtime %d)\n", p->name, NET_ABI);
+      print_version(p);
       return 0;
     }
     int taken = net_option(&l->o, argc, argv, &at);
     if (taken < 0) return -1;
     if (taken) continue;
     if (arg[0] == '-' && arg[1]) {
-      net_option_unknown(arg);
+      if (!asks_for_variant(p, arg)) net_option_unknown(arg);
       return -1;
     }
     if (!take_word(l, arg)) return -1;

@@ -147,10 +147,11 @@ int net_option(NetOptions *o, int argc, char **argv, int *at) {
   return 1;
 }
 
-void net_options_help(FILE *out) {
+void net_options_help(int commands, FILE *out) {
   for (int i = 0; i < OPTIONS; i++) {
     const Option *row = &options[i];
     char left[64];
+    if (!(row->commands & commands)) continue;
     snprintf(left, sizeof left, "%s%s%s", row->name, row->value ? " " : "",
              row->value ? row->value : "");
     fprintf(out, "  %-20s %s\n", left, row->help);

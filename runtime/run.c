@@ -24,12 +24,16 @@ static void on_interrupt(int signal) {
   if (interrupts++) _exit(NET_INTERRUPTED);
 }
 
-/* `before`: how many Ctrl-C count as done; one more than none ends at once. */
+/* What asks a run to stop: Ctrl-C, and what a machine that shuts down sends. */
+static const int asks[] = {SIGINT, SIGTERM};
+enum { ASKS = sizeof asks / sizeof *asks };
+
+/* `before`: how many of them count as done; one more than none ends at once. */
 static void hear(sig_atomic_t before) {
   struct sigaction a = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
   sigemptyset(&a.sa_mask);
   interrupts = before;
-  sigaction(SIGINT, &a, NULL);
+  for (int i = 0; i < ASKS; i++) sigaction(asks[i], &a, NULL);
 }
 
 void net_run_listen(void) {
@@ -37,7 +41,7 @@ void net_run_listen(void) {
 }
 
 void net_run_quiet(void) {
-  signal(SIGINT, SIG_DFL);
+  for (int i = 0; i < ASKS; i++) signal(asks[i], SIG_DFL);
 }
 
 bool net_run_interrupted(void) {

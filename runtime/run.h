@@ -20,9 +20,6 @@ enum {
 };
 
 /* options.c */
-typedef enum NetCommand {
-  NET_TRAIN = 1, NET_TEST = 2, NET_PREDICT = 4
-} NetCommand;
 /* Whether every option that was given means something to the command; if not,
  * tells on stderr which does not. */
 bool net_options_reach(const NetOptions *o, NetCommand command);
@@ -234,7 +231,8 @@ typedef struct NetCounter { /* of one watch */
 enum { NET_STOP, NET_PLATEAU, NET_KEEP, NET_WATCHES };
 typedef struct NetState {
   int64_t epochs; /* in all */
-  int64_t step, epoch, batch, samples; /* done; batch: of the epoch */
+  int64_t step, epoch, batch, samples; /* done; step: batches in all; batch:
+                                           of the epoch */
   NetSums interval, whole; /* since the last line; of the epoch */
   NetCounter watch[NET_WATCHES];
   double validation; /* the last loss; NaN: none */
@@ -275,9 +273,9 @@ void net_run_close(NetRun *r);
 int net_tell(NetRun *r, const DataError *e);
 /* What was printed is out, or else it is told and status 0 becomes 3. */
 int net_flush_results(int status);
-/* From here to net_run_quiet the first Ctrl-C makes net_run_interrupted true
- * and the second ends the process with 130; while a run is opened, the first
- * does. */
+/* From here to net_run_quiet the first Ctrl-C (SIGINT) or SIGTERM makes
+ * net_run_interrupted true and the second ends the process with 130; while a run
+ * is opened, the first does. */
 void net_run_listen(void);
 void net_run_quiet(void);
 bool net_run_interrupted(void);
@@ -314,6 +312,9 @@ typedef struct NetTraining {
   struct NetTarget *target;  /* NET_WATCHES of them */
   double waited, stepped, tested, begun; /* seconds, of the epoch */
 } NetTraining;
+
+/* The number of the update, from 0, that the last batch belonged to. */
+int64_t net_last_update(const NetTraining *t);
 
 /* watch.c: what is told and decided at the end of each epoch. Finds what the
  * watches of the program watch, and allocates what they need. */

@@ -5,7 +5,8 @@
  *
  * An interval begins anew with each epoch. Batches that are left at an epoch's
  * end make a line in the log, and a printed one only if nothing was printed in
- * that epoch. Between two steps all that goes on is in the arena and in the
+ * that epoch. The state counts steps by batches; where several make an update,
+ * what is told counts updates. Between two steps all that goes on is in the arena and in the
  * NetState, which is what a checkpoint holds. Weights are never saved once a
  * loss was not finite, but for the best ones that were kept before. */
 #include "runtime/run.h"
@@ -75,13 +76,17 @@ static void training_free(NetTraining *t) {
 
 /* ---- telling ---- */
 
+int64_t net_last_update(const NetTraining *t) {
+  return t->s.step ? (t->s.step - 1) / t->r->p->accumulate : 0;
+}
+
 static void log_interval(NetTraining *t) {
   const NetSums *s = &t->s.interval;
   double n = (double)s->batches;
   for (int i = 0; i < t->n_penalties; i++)
     t->penalty_means[i] = t->penalty_sums[i] / n;
   NetRecord line = {
-      .step = t->s.step - 1,
+      .step = net_last_update(t),
       .epoch = t->s.epoch,
       .split = data_split_name[DATA_TRAIN],
       .loss = s->loss / n,
@@ -148,7 +153,8 @@ static bool check_finite(const NetTraining *t, double loss, double total,
   return data_fail(
       e, "the %s is %s at step %lld (epoch %lld, batch %lld); training stops%s",
       in_loss ? "loss" : "total of loss and penalties",
-      isnan(v) ? "nan" : v > 0 ? "inf" : "-inf", (long long)t->s.step,
+      isnan(v) ? "nan" : v > 0 ? "inf" : "-inf",
+      (long long)(t->s.step / t->r->p->accumulate),
       (long long)t->s.epoch + 1, (long long)t->s.batch + 1,
       !t->r->o->save         ? ""
       : net_watch_kept(t) ? ", and the best weights are saved"
@@ -271,7 +277,7 @@ static int interrupted(const NetTraining *t) {
   int status = saves && !net_checkpoint_save(t, path, &e) ? net_tell(t->r, &e)
                                                           : NET_DONE;
   fprintf(stderr, "interrupted after %lld steps (epoch %lld)%s%s\n",
-          (long long)t->s.step, (long long)epoch,
+          (long long)(t->s.step / t->r->p->accumulate), (long long)epoch,
           !saves || status ? "" : "; go on with --resume ",
           !saves || status ? "" : path);
   return status ? status : NET_INTERRUPTED;
@@ -304,7 +310,7 @@ static int finish(NetTraining *t) {
   int status = save(t);
   if (!status && r->p->evaluate.run && r->data->split[DATA_TEST].rows) {
     after_step(t);
-    status = net_run_test(r, t->s.step ? t->s.step - 1 : 0,
+    status = net_run_test(r, net_last_update(t),
                           t->s.epoch ? t->s.epoch - 1 : 0);
   }
   if (!status && t->n_penalties && t->s.step) print_zeros(t);

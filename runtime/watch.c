@@ -149,7 +149,7 @@ static int evaluate(NetTraining *t, DataSplitName split, NetTally *v) {
   int status = net_evaluate(r, split, v);
   t->tested += net_seconds() - start;
   if (status) return status;
-  NetRecord line = {.step = t->s.step - 1,
+  NetRecord line = {.step = net_last_update(t),
                     .epoch = t->s.epoch,
                     .split = data_split_name[split],
                     .loss = net_tally_loss(v),

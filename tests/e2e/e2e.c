@@ -183,6 +183,31 @@ static void builds(void) {
   run_free(&wrong);
 }
 
+/* Of a variant: built as one, it says which it is and trains as `netc run` does. */
+static void builds_a_variant(void) {
+  char program[256], a[256], b[256];
+  snprintf(program, sizeof program, "%s", check_path("plain"));
+  snprintf(a, sizeof a, "%s", check_path("plain_jit.safetensors"));
+  snprintf(b, sizeof b, "%s", check_path("plain_exe.safetensors"));
+  Run r = EXPECT(0, check_netc(), "build", MODEL, "--variant", "plain", "-o",
+                 program);
+  run_free(&r);
+  r = EXPECT(0, program, "--version");
+  check_that(!strncmp(r.out, "lenet (variant plain)", 21), "%s", r.out);
+  run_free(&r);
+  r = EXPECT(0, check_netc(), "run", MODEL, "--variant", "plain", "--data",
+             SHAPES, "--epochs", "1", "--save", a, "--quiet");
+  run_free(&r);
+  r = EXPECT(0, program, "--data", SHAPES, "--epochs", "1", "--save", b,
+             "--quiet");
+  run_free(&r);
+  check_that(same_files(a, b), "executable and netc run: other weights");
+  r = EXPECT(2, program, "--variant", "plain");
+  check_that(strstr(r.err, "netc build lenet.net --variant NAME") != NULL,
+             "%s", r.err);
+  run_free(&r);
+}
+
 /* --- bad input -------------------------------------------------------------*/
 
 static char folder[256];
@@ -307,6 +332,7 @@ void suite_e2e(void) {
                                          {"the same bits", repeats},
                                          {"seeds", seeds_differ},
                                          {"executable", builds},
+                                         {"of a variant", builds_a_variant},
                                          {"bad data", bad_data},
                                          {"bad weights", bad_weights},
                                          {"bad source", bad_source},

@@ -65,6 +65,7 @@ static const NetArg args[] = {{.name = "", .string = "x.npy"},
                               {.name = "", .string = "y.npy"}};
 const NetProgram line_program = {
     .abi = NET_ABI,
+    .accumulate = 1,
     .name = "line",
     .label = "y",
     .epochs = 2,

@@ -110,10 +110,17 @@ static void test_help(void) {
   size_t size;
   FILE *f = open_memstream(&text, &size);
   CU_ASSERT_PTR_NOT_NULL_FATAL(f);
-  net_options_help(f);
+  net_options_help(NET_TRAIN | NET_PREDICT, f);
   fclose(f);
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     check_that(strstr(text, names[i]) != NULL, "no %s in the help", names[i]);
+  free(text);
+  f = open_memstream(&text, &size);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+  net_options_help(NET_TRAIN, f);
+  fclose(f);
+  CU_ASSERT_PTR_NULL(strstr(text, "-o FILE")); /* predict's alone */
+  CU_ASSERT_PTR_NOT_NULL(strstr(text, "--save FILE"));
   free(text);
 }
 

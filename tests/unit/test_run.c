@@ -26,6 +26,12 @@ static void train_interrupted(char *arena, NetPool *pool) {
   if (m->scalars.step == 1) raise(SIGINT);
 }
 
+static void train_terminated(char *arena, NetPool *pool) {
+  Memory *m = (Memory *)(void *)arena;
+  line_train(arena, pool);
+  if (m->scalars.step == 1) raise(SIGTERM);
+}
+
 static void train_interrupted_twice(char *arena, NetPool *pool) {
   train_interrupted(arena, pool);
   train_interrupted(arena, pool);
@@ -86,6 +92,33 @@ static void test_log(void) {
       "\"accuracy\": 0.5, \"lr\": 0.33333333333333337}\n"
       "{\"step\": 2, \"epoch\": 0, \"split\": \"test\", \"loss\": 0.9, "
       "\"accuracy\": 0.4}\n");
+}
+
+/* Two batches an update: those of the first epoch are 0, 0 and 1. */
+static void test_accumulated(void) {
+  char options[300], a[PATH_SIZE];
+  const char *path = line_path(a, "log"), *at;
+  static const int want[] = {0, 0, 1, 1, 2, 2, 2};
+  NetProgram p = line_program;
+  p.accumulate = 2;
+  snprintf(options, sizeof options, "--quiet --print-every 1 --log %s", path);
+  Child c = line_run_data(&p, "", options);
+  CU_ASSERT_EQUAL(c.status, 0);
+  child_free(&c);
+  char *text = check_read(path, NULL);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+  at = text;
+  for (int i = 0; i < 7; i++) {
+    int step = -1;
+    at = at ? strstr(at, "{\"step\": ") : NULL;
+    check_that(at && sscanf(at++, "{\"step\": %d", &step) == 1 &&
+               step == want[i], "line %d: step %d\n%s", i, step, text);
+  }
+  free(text);
+  p.train.run = train_nan; /* its third batch */
+  line_fails(line_run_data(&p, "", ""), 1, "nan at step 1 (epoch 1, batch 3)");
+  p.train.run = train_interrupted;
+  line_fails(line_run_data(&p, "", ""), 130, "interrupted after 1 steps");
 }
 
 static void test_save_and_init(void) {
@@ -166,6 +199,9 @@ static void test_interrupt(void) {
   line_fails(run_over(train_interrupted, path), 130,
         "interrupted after 2 steps (epoch 1); go on with --resume ");
   CU_ASSERT_EQUAL(line_saved(path), 2);
+  line_fails(run_over(train_terminated, path), 130,
+        "interrupted after 2 steps (epoch 1); go on with --resume ");
+  CU_ASSERT_EQUAL(line_saved(path), 2);
   line_fails(run_over(train_interrupted_twice, path), 130, "");
   CU_ASSERT_EQUAL(line_saved(path), 0);
   NetProgram p = line_program; /* before the first step */
@@ -232,6 +268,16 @@ static void test_wrong_use(void) {
   c = line_run(&line_program, "--version");
   CU_ASSERT_PTR_NOT_NULL(strstr(c.out, "line, compiled by netc"));
   child_free(&c);
+  NetProgram p = line_program;
+  p.variant = "plain";
+  line_fails(line_run(&line_program, "--variant x"), 2,
+             "is the file without a variant, and 'netc build line.net "
+             "--variant NAME'");
+  line_fails(line_run(&p, "--variant=x"), 2, "is the variant plain, ");
+  line_fails(line_run(&p, "--variants"), 2, "unknown option '--variants'");
+  c = line_run(&p, "--version");
+  CU_ASSERT_PTR_NOT_NULL(strstr(c.out, "line (variant plain), compiled"));
+  child_free(&c);
 }
 
 static void test_misfits(void) {
@@ -272,10 +318,11 @@ static void test_full_disk(void) {
 static const CheckTest tests[] = {
     {"the lines of a training", test_prints},
     {"the log", test_log},
+    {"several batches an update", test_accumulated},
     {"weights saved, loaded and tested", test_save_and_init},
     {"predictions", test_predict},
     {"a loss or weight that is not finite", test_nan},
-    {"Ctrl-C once and twice", test_interrupt},
+    {"Ctrl-C once and twice, and SIGTERM", test_interrupt},
     {"weights that are zero", test_zeros},
     {"where the time went", test_verbose},
     {"wrong use of the command line", test_wrong_use},
