@@ -7,6 +7,9 @@ It writes tests/ref/residual.net, ResNet-20 at an eighth of its width with
 `init = from(.., map = ..)`; residual.safetensors, the state_dict as it is;
 residual_x.npy, and residual_y.npy, the logits that PyTorch computes in
 evaluation. Running means and variances are drawn, so that they count.
+
+residual_full_y.npy are the logits of ResNet-20 as it is, 16 channels wide. Its
+state_dict is not kept: maps.c makes the same weights by the rules of `formula`.
 """
 
 import json
@@ -18,7 +21,7 @@ import torch
 from torch import nn
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
-WIDTH, DEPTH, ROWS = 2, 3, 3
+WIDTH, FULL, DEPTH, ROWS = 2, 16, 3, 3
 
 
 class Block(nn.Module):
@@ -39,13 +42,13 @@ class Block(nn.Module):
 
 
 class Residual(nn.Module):
-    def __init__(self):
+    def __init__(self, width):
         super().__init__()
-        self.conv1 = nn.Conv2d(3, WIDTH, 3, 1, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(WIDTH)
-        c = WIDTH
+        self.conv1 = nn.Conv2d(3, width, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        c = width
         for stage in range(3):
-            out, blocks = WIDTH << stage, []
+            out, blocks = width << stage, []
             for i in range(DEPTH):
                 blocks.append(Block(c, out, 2 if stage and not i else 1))
                 c = out
@@ -76,6 +79,8 @@ def maps(model):
 
 PROGRAM = """\
 # Written by make_residual.py.
+const width = %d
+
 layer block(x: [c, h, w], out, stride = 1) {
   y = x -> conv(out, 3, stride = stride, pad = 1, bias = false) -> batchnorm
         -> relu -> conv(out, 3, pad = 1, bias = false) -> batchnorm
@@ -87,10 +92,10 @@ layer block(x: [c, h, w], out, stride = 1) {
 data npy("tests/ref/residual_x.npy", "tests/ref/residual_labels.npy")
 
 net net(x: [3, 32, 32]) {
-  x -> conv(%d, 3, pad = 1, bias = false) as stem -> batchnorm -> relu
-    -> repeat(3) block(%d)
-    -> block(%d, stride = 2) -> repeat(2) block(%d)
-    -> block(%d, stride = 2) -> repeat(2) block(%d)
+  x -> conv(width, 3, pad = 1, bias = false) as stem -> batchnorm -> relu
+    -> repeat(3) block(width)
+    -> block(2 * width, stride = 2) -> repeat(2) block(2 * width)
+    -> block(4 * width, stride = 2) -> repeat(2) block(4 * width)
     -> mean(axis = [1, 2])
     -> linear(10) as head
 }
@@ -105,6 +110,28 @@ train {
   ])
 }
 """
+
+
+def formula(model):
+    """Element after element of the state_dict in its order, u = the upper 24
+    bits of a linear congruential generator, from 0 to 1; maps.c does the same."""
+    state = 1
+    for name, v in model.state_dict().items():
+        if v.dtype == torch.int64:
+            continue
+        u = np.empty(v.numel())
+        for i in range(u.size):
+            state = (state * 1664525 + 1013904223) % 2**32
+            u[i] = (state >> 8) / 2**24
+        if name.endswith("running_var"):
+            u = 0.5 + u
+        elif v.dim() == 1 and name.endswith("weight"):  # of a normalisation
+            u = 0.75 + 0.5 * u
+        elif v.dim() == 1:
+            u = (u - 0.5) / 4
+        else:
+            u = (u - 0.5) * np.sqrt(24 / v[0].numel())  # variance 2 / fan in
+        v.copy_(torch.from_numpy(u.astype(np.float32)).reshape(v.shape))
 
 
 def path(name):
@@ -128,7 +155,7 @@ def save(name, tensors):
 
 def main():
     torch.manual_seed(1)
-    model = Residual()
+    model = Residual(WIDTH)
     for name, v in model.state_dict().items():
         if "running_mean" in name:
             v.copy_(torch.randn_like(v) * 0.1)
@@ -143,10 +170,13 @@ def main():
     labels = np.arange(10, dtype=np.int32)[-ROWS:]
     np.save(path("residual_labels.npy"), labels)
     save("residual.safetensors", model.state_dict())
-    w = WIDTH
-    sizes = (w, w, 2 * w, 2 * w, 4 * w, 4 * w)
     with open(path("residual.net"), "w") as f:
-        f.write(PROGRAM % (*sizes, maps(model)))
+        f.write(PROGRAM % (WIDTH, maps(model)))
+    model = Residual(FULL)
+    formula(model)
+    model.eval()
+    with torch.no_grad():
+        np.save(path("residual_full_y.npy"), model(x).numpy())
 
 
 if __name__ == "__main__":
