@@ -38,7 +38,7 @@
 enum {
   MAX_CALL_DEPTH = 64,     /* definitions that call each other */
   MAX_EVAL_DEPTH = 4000,   /* expressions within expressions, over all calls */
-  MAX_CALLS = 50000,       /* calls of definitions in one function */
+  MAX_CALLS = 10000,       /* calls of definitions in one function */
   MAX_REPEAT = 10000,
   MAX_IMPORTS = 100,
   MAX_USER_RANK = 8,

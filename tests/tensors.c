@@ -81,16 +81,18 @@ json_t *log_read(const char *path) {
   return log;
 }
 
-/* A record of an epoch has no step number of its own or another split. */
+/* A record for each batch; several may make a step, the update. */
 int log_steps(const json_t *log, const char *key, int most, double *v) {
   int n = 0;
   size_t i;
+  json_int_t last = -1;
   json_t *record;
   json_array_foreach(log, i, record) {
     json_t *step = json_object_get(record, "step");
     const char *split = json_string_value(json_object_get(record, "split"));
     if (split && !strcmp(split, "train") && json_is_integer(step) &&
-        json_integer_value(step) == n && n < most) {
+        n < most && json_integer_value(step) <= last + 1) {
+      last = json_integer_value(step);
       json_t *value = json_object_get(record, key);
       if (!value)
         value = json_object_get(record, "loss");
