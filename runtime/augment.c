@@ -203,7 +203,41 @@ static float factor(double amount, uint32_t word) {
   return (float)between(amount < 1 ? 1 - amount : 0, 1 + amount, word);
 }
 
-/* PyTorch's ColorJitter, always in the order brightness, contrast, saturation. */
+/* Where the colour stands in the circle from red over green and blue to red, 0 to
+ * 1; `most` and `span` are its largest part and the distance of the smallest. */
+static float hue_of(const float v[3], float most, float span) {
+  float h = most == v[0]   ? (v[1] - v[2]) / span
+            : most == v[1] ? 2 + (v[2] - v[0]) / span
+                           : 4 + (v[0] - v[1]) / span;
+  return h / 6 < 0 ? h / 6 + 1 : h / 6;
+}
+
+/* One of red, green and blue (`from`: 0, 4, 2, in sixths of the circle) of the
+ * colour at h: at its most for two sixths, at its least for two, and between. */
+static float part_of(float h, float from, float most, float span) {
+  float at = fmodf(6 * h + from, 6);
+  float less = at < 1 ? 0 : at < 2 ? at - 1 : at < 4 ? 1 : at < 5 ? 5 - at : 0;
+  return most - span * less;
+}
+
+/* Turns the colours of all pixels by `turn` of the circle, as PyTorch's adjust_hue
+ * does: the largest and the smallest part of a pixel stay what they are. */
+static void turn_hue(float *x, int64_t area, float turn) {
+  for (int64_t i = 0; i < area; i++) {
+    float v[3] = {x[i], x[area + i], x[2 * area + i]};
+    float most = fmaxf(v[0], fmaxf(v[1], v[2]));
+    float span = most - fminf(v[0], fminf(v[1], v[2]));
+    if (span <= 0)
+      continue; /* grey */
+    float h = hue_of(v, most, span) + turn;
+    h -= floorf(h);
+    for (int c = 0; c < 3; c++)
+      x[c * area + i] = part_of(h, (float)(6 - 2 * c), most, span);
+  }
+}
+
+/* PyTorch's ColorJitter, always in the order brightness, contrast, saturation,
+ * hue. */
 static void jitter(Picture *p, const double *amount, const uint32_t *word) {
   float *x = make_pixels(p);
   int64_t area = p->height * p->width, all = p->channels * area;
@@ -217,13 +251,13 @@ static void jitter(Picture *p, const double *amount, const uint32_t *word) {
     mean += (double)grey(p, x + i, area);
   for (int64_t i = 0; i < all; i++)
     x[i] = blend(x[i], (float)(mean / (double)area), contrast);
-  if (amount[2] == 0)
-    return;
-  for (int64_t i = 0; i < area; i++) {
+  for (int64_t i = 0; amount[2] > 0 && i < area; i++) {
     float g = grey(p, x + i, area);
     for (int64_t c = 0; c < p->channels; c++)
       x[c * area + i] = blend(x[c * area + i], g, colour);
   }
+  if (amount[3] > 0)
+    turn_hue(x, area, (float)between(-amount[3], amount[3], word[3]));
 }
 
 /* A black square whose centre lies anywhere in the picture. */
@@ -371,9 +405,11 @@ static bool check_sizes(const NetField *f, const DataEntries *entries,
                        " %lld", name[i], a->amount[0], f->name,
                        (long long)f->dim[1], (long long)f->dim[2]);
   }
-  if (jitter && jitter->amount[2] > 0 && f->dim[0] != 3)
-    return data_fail(e, "jitter: saturation needs pictures of 3 channels, but"
-                     " %s has %lld", f->name, (long long)f->dim[0]);
+  for (int i = 2; jitter && i < 4; i++)
+    if (jitter->amount[i] > 0 && f->dim[0] != 3)
+      return data_fail(e, "jitter: %s needs pictures of 3 channels, but %s has"
+                       " %lld", i == 2 ? "saturation" : "hue", f->name,
+                       (long long)f->dim[0]);
   return true;
 }
 

@@ -78,7 +78,7 @@ typedef enum AugmentKind {
   AUGMENT_FLIP,   /* p */
   AUGMENT_CROP,   /* pad */
   AUGMENT_ROTATE, /* degrees */
-  AUGMENT_JITTER, /* brightness, contrast, saturation */
+  AUGMENT_JITTER, /* brightness, contrast, saturation, hue */
   AUGMENT_CUTOUT, /* size */
   AUGMENT_MIXUP,  /* alpha */
   AUGMENT_KINDS
@@ -86,7 +86,7 @@ typedef enum AugmentKind {
 
 typedef struct DataAugment {
   AugmentKind kind;
-  double amount[3];
+  double amount[4];
 } DataAugment;
 
 /* What augment.c keeps: how the training part is changed. */

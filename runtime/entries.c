@@ -25,6 +25,7 @@ static const DataParam jitter_params[] = {
     {"brightness", PARAM_NUMBER, false, 0, 10, 0},
     {"contrast", PARAM_NUMBER, false, 0, 10, 0},
     {"saturation", PARAM_NUMBER, false, 0, 10, 0},
+    {"hue", PARAM_NUMBER, false, 0, 0.5, 0},
     {.name = NULL}};
 static const DataParam cutout_params[] = {
     {"size", PARAM_INTEGER, true, 1, 4096, 0}, {.name = NULL}};
@@ -105,7 +106,7 @@ static bool augment(const NetDataEntry *n, const DataValue *v,
     given = given || v[i].given;
   }
   return given || n->n_args || a->kind != AUGMENT_JITTER ||
-         data_fail(e, "jitter needs brightness, contrast or saturation");
+         data_fail(e, "jitter needs brightness, contrast, saturation or hue");
 }
 
 /* Gives an entry's arguments to its parameters. */

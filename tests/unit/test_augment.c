@@ -4,6 +4,7 @@
  * that all bits depend on seed, epoch and row alone, and that any number of
  * threads gives the same batches. */
 #include "runtime/data.h"
+#include "runtime/philox.h"
 #include "tests/check.h"
 
 #include <math.h>
@@ -16,17 +17,17 @@ static NetArg number(const char *name, const double *v) {
   return (NetArg){.name = name, .n_numbers = 1, .numbers = v};
 }
 
-/* An entry with up to three numbers. */
+/* An entry with up to four numbers. */
 typedef struct Entry {
   const char *name;
   bool in_augment;
   int n;
-  double v[3];
+  double v[4];
 } Entry;
 
 static int open_entries(Dataset **d, const char *text, uint64_t seed,
                         const Entry *entries, int n, DataError *e) {
-  NetArg args[8][3];
+  NetArg args[8][4];
   NetDataEntry entry[8];
   for (int i = 0; i < n; i++) {
     for (int k = 0; k < entries[i].n; k++)
@@ -270,6 +271,50 @@ static void jitters(void) {
   data_close(c);
 }
 
+/* The textbook's colour of hue h, saturation s and value v, by its sectors. */
+static void colour_of(double h, double s, double v, double to[3]) {
+  double f = 6 * h - floor(6 * h), p = v * (1 - s), q = v * (1 - s * f);
+  double t = v * (1 - s * (1 - f));
+  const double all[6][3] = {{v, t, p}, {q, v, p}, {p, v, t},
+                            {p, q, v}, {t, p, v}, {v, p, q}};
+  memcpy(to, all[(int)floor(6 * h) % 6], sizeof all[0]);
+}
+
+/* The hue of a pixel, 0 for grey. */
+static double angle_of(const float v[3]) {
+  double r = (double)v[0], g = (double)v[1], b = (double)v[2];
+  double most = fmax(r, fmax(g, b)), span = most - fmin(r, fmin(g, b));
+  double h = span <= 0   ? 0
+             : most <= r ? (g - b) / span
+             : most <= g ? 2 + (b - r) / span
+                         : 4 + (r - g) / span;
+  return h / 6 - floor(h / 6);
+}
+
+/* Every pixel turns by the same draw; its saturation and value stay. */
+static void hues(void) {
+  const Entry entry[] = {{"jitter", true, 4, {0, 0, 0, 0.5}}};
+  Dataset *d = open_ok(SHAPES, 1, entry, 1);
+  float was[PIXELS], is[PIXELS];
+  for (int64_t row = 0; row < 20; row++) {
+    uint32_t word[4] = {AUGMENT_JITTER << 16, (uint32_t)row, 7, PLACE_AUGMENT};
+    philox(word, d->augmented.seed);
+    double turn = ((double)word[3] + 0.5) * 0x1p-32 - 0.5, want[3];
+    plain_of(d, row, was);
+    row_of(d, row, 7, is);
+    for (int i = 0; i < AREA; i++) {
+      float v[3] = {was[i], was[AREA + i], was[2 * AREA + i]};
+      double most = (double)fmaxf(v[0], fmaxf(v[1], v[2]));
+      double least = (double)fminf(v[0], fminf(v[1], v[2]));
+      double h = angle_of(v) + turn;
+      colour_of(h - floor(h), most > 0 ? 1 - least / most : 0, most, want);
+      for (int k = 0; k < 3; k++)
+        CU_ASSERT_DOUBLE_EQUAL((double)is[k * AREA + i], want[k], 2e-6);
+    }
+  }
+  data_close(d);
+}
+
 static void cutouts(void) {
   const Entry entry[] = {{"normalize", false, 2, {0.5, 0.5}},
                          {"cutout", true, 1, {8}}};
@@ -391,7 +436,8 @@ static void mistakes(void) {
   refuse(SHAPES, crop, 1, "crop: pad = 33 is more than the pictures have");
   refuse(SHAPES, cutout, 1, "cutout: size = 40 is more");
   refuse(SHAPES, twice, 2, "flip is there twice");
-  refuse(SHAPES, jitter, 1, "jitter needs brightness, contrast or saturation");
+  refuse(SHAPES, jitter, 1, "jitter needs brightness, contrast, saturation or "
+         "hue");
   refuse(SHAPES, flip, 1, "p = 2 is not between 0 and 1");
   refuse(SHAPES, rotate, 1, "rotate needs the argument degrees");
   CU_ASSERT(check_write(check_path("a.csv"), "1,2\n3,4\n", 8));
@@ -419,6 +465,7 @@ static void arrays(void) {
   const float y[3] = {10, 20, 30};
   const Entry jitter[] = {{"jitter", true, 1, {1}}};
   const Entry saturation[] = {{"jitter", true, 3, {0, 0, 1}}};
+  const Entry hue[] = {{"jitter", true, 4, {0, 0, 0, 0.1}}};
   const Entry mixup[] = {{"normalize", false, 2, {1, 2}},
                          {"mixup", true, 1, {1}},
                          {"flip", true, 1, {0}}};
@@ -430,6 +477,7 @@ static void arrays(void) {
            write_array("y.npy", "(3,)", y, 3));
   refuse(text, jitter, 1, "jitter needs pixels from 0 to 1");
   refuse(text, saturation, 1, "saturation needs pictures of 3 channels");
+  refuse(text, hue, 1, "hue needs pictures of 3 channels");
   Dataset *d = open_ok(text, 1, mixup, 3);
   if (!d)
     return;
@@ -489,7 +537,7 @@ static void streams(void) {
                          {"flip", true, 1, {0.5}},
                          {"crop", true, 1, {4}},
                          {"rotate", true, 1, {10}},
-                         {"jitter", true, 3, {0.2, 0.2, 0.2}}};
+                         {"jitter", true, 4, {0.2, 0.2, 0.2, 0.1}}};
   for (int n = 1; n <= 5; n += 2) {
     Dataset *d = open_ok(SHAPES, 1, entry, n);
     uint64_t want = all_batches(d, NULL, 1);
@@ -532,6 +580,7 @@ void suite_augment(void) {
       {"views and pixels", views},
       {"rotate", rotations},
       {"jitter", jitters},
+      {"hue", hues},
       {"cutout", cutouts},
       {"random bits by address", addresses},
       {"mixup", mixups},
