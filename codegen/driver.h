@@ -15,6 +15,7 @@
  *   driver_opt.c      opt
  *   driver_check.c    check
  *   driver_gradients.c  check --gradients
+ *   driver_trace.c    check --replay, and a run's numbers that are not finite
  *   driver_summary.c  summary
  *   driver_fmt.c      fmt
  *   driver_explain.c  explain
@@ -48,7 +49,7 @@ typedef struct Options {
   int n_files, cap_files;
   /* Names of choices are those of the option table; NULL: not given. */
   const char *output, *cpu, *variant, *stage, *format, *entry, *emit, *passes,
-      *diagnostics, *data;
+      *diagnostics, *data, *replay;
   int64_t level, batch, steps, threads;
   bool verbose, assembly, strip, gradients, no_cache, profile, check, help;
   int n_defines, cap_defines;
@@ -160,5 +161,11 @@ Status command_explain(const Options *o);
 /* driver_gradients.c: compares the derivatives of the function `train`, as the
  * front end made it, with differences. */
 Status check_gradients(Compile *c);
+
+/* driver_trace.c: a NetTracer whose context is the Compile, up to AT_PLAN: tells
+ * which operation of the step makes numbers that are not finite. And the same of
+ * the step in the file of --replay. */
+void trace_step(void *context, const NetProgram *p, const char *step);
+Status check_replay(Compile *c);
 
 #endif

@@ -35,7 +35,10 @@ static Status work(Compile *c, Work *what) {
   target_guard(c->o);
   bind_for(p, jit, c->o->command);
   tell_time(c->o, "in memory", start);
-  Status status = (Status)what(p, &c->o->run);
+  NetOptions run = c->o->run;
+  run.trace = trace_step;
+  run.trace_context = c;
+  Status status = (Status)what(p, &run);
   jit_free(jit);
   cache_close(cache);
   return status;

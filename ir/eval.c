@@ -2,7 +2,7 @@
  * slow and obvious on purpose: one function for each row of the operation
  * table, each element found by its index, nothing clever.
  *
- * All values are doubles. f32 is not rounded; i32 and u32 are exact and wrap
+ * All values are doubles. f32 is not rounded, but by eval_each; i32 and u32 are exact and wrap
  * modulo 2^32; i1 is 0 or 1. Sums run in row-major order of the operand. */
 #include "ir/ir.h"
 #include "runtime/philox.h"
@@ -373,17 +373,56 @@ static Rule *const rules[OP_COUNT] = {
 #undef OP
 };
 
-double **eval_graph(Arena *a, const Graph *g, const EvalEnv *env) {
-  double **value = arena_alloc(a, (size_t)g->n_nodes * sizeof *value);
+static void eval_node(Arena *a, const Node *n, const EvalEnv *env,
+                      double **value) {
+  Eval e = {.arena = a, .env = env, .n = n, .value = value};
+  value[n->id] =
+      arena_alloc(a, (size_t)type_count(&n->type) * sizeof **value);
+  e.out = value[n->id];
+  for (int i = 0; i < n->n_in && i < 3; i++)
+    e.in[i] = value[n->in[i]->id];
+  rules[n->op](&e);
+}
+
+/* As memory holds them. */
+static void round_values(const Node *n, double *v) {
+  for (int64_t i = 0; n->type.dtype == T_F32 && i < type_count(&n->type); i++)
+    v[i] = (double)(float)v[i];
+}
+
+void eval_each(const Graph *g, const EvalEnv *env, const bool *wanted,
+               void (*see)(void *context, const Node *n,
+                           const double *value)) {
+  Arena *a = arena_new();
+  size_t n_nodes = (size_t)g->n_nodes;
+  double **value = arena_alloc(a, n_nodes * sizeof *value);
+  Arena **own = arena_alloc(a, n_nodes * sizeof *own); /* each value's memory */
+  int *last = arena_alloc(a, n_nodes * sizeof *last);  /* its last user */
+  for (int id = 0; id < g->n_nodes; id++)
+    for (int i = 0; wanted[id] && i < g->node[id]->n_in; i++)
+      last[g->node[id]->in[i]->id] = id;
   for (int id = 0; id < g->n_nodes; id++) {
     const Node *n = g->node[id];
-    value[id] =
-        arena_alloc(a, (size_t)type_count(&n->type) * sizeof *value[id]);
-    Eval e = {.arena = a, .env = env, .n = n, .value = value};
-    e.out = value[id];
-    for (int i = 0; i < n->n_in && i < 3; i++)
-      e.in[i] = value[n->in[i]->id];
-    rules[n->op](&e);
+    if (!wanted[id])
+      continue;
+    own[id] = arena_new();
+    eval_node(own[id], n, env, value);
+    round_values(n, value[id]);
+    see(env->context, n, value[id]);
+    for (int i = 0; i <= n->n_in; i++) { /* the operands, and what none uses */
+      int old = i < n->n_in ? n->in[i]->id : id;
+      if (i < n->n_in ? last[old] == id : !last[id]) {
+        arena_free(own[old]);
+        own[old] = NULL;
+      }
+    }
   }
+  arena_free(a);
+}
+
+double **eval_graph(Arena *a, const Graph *g, const EvalEnv *env) {
+  double **value = arena_alloc(a, (size_t)g->n_nodes * sizeof *value);
+  for (int id = 0; id < g->n_nodes; id++)
+    eval_node(a, g->node[id], env, value);
   return value;
 }

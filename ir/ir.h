@@ -309,6 +309,11 @@ typedef struct EvalEnv {
   uint64_t seed;
   uint64_t step; /* for rand */
 } EvalEnv;
+/* Evaluates the nodes that `wanted` marks by id, f32 rounded as it is stored, and
+ * gives each value to `see`; none is kept behind its last use. The operands of
+ * what is wanted are wanted too. */
+void eval_each(const Graph *g, const EvalEnv *env, const bool *wanted,
+               void (*see)(void *context, const Node *n, const double *value));
 /* Evaluates every node: the result is indexed by node id, values in the arena. */
 double **eval_graph(Arena *a, const Graph *g, const EvalEnv *env);
 

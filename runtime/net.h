@@ -142,6 +142,10 @@ typedef struct NetProgram {
   NetFunction init_fn, train, evaluate, predict;
 } NetProgram;
 
+/* What `netc run` does about numbers that are not finite: it gets the arena as it
+ * was before the step that made them, and tells on stderr where they come from. */
+typedef void NetTracer(void *context, const NetProgram *p, const char *arena);
+
 /* options.c: the options that `netc run` and executables share. */
 typedef struct NetOptions {
   const char *data, *init, *save, *log; /* NULL: not given */
@@ -154,6 +158,8 @@ typedef struct NetOptions {
   int32_t threads;                      /* 0: one a core */
   bool has_seed, quiet, verbose;
   uint64_t seed;
+  NetTracer *trace; /* not an option; NULL in executables, which write a file */
+  void *trace_context;
 } NetOptions;
 void net_options_init(NetOptions *o);
 /* Takes argv[*at] (and its value) if it is one of these options and moves *at

@@ -104,8 +104,10 @@ void net_weights_copy(const NetProgram *p, char *arena, char *packed,
                       bool back);
 /* Parameters and layer states: what weights are. */
 bool net_is_weight(const NetTensor *v);
-/* False, and told as of a file that is not written, if a weight is not finite or,
- * with `all`, an optimiser's state is not a number. */
+/* A weight that is not finite or, with `all`, an optimiser's state that is not a
+ * number; NULL: none. net_weights_sound tells it as of a file that is not written. */
+const NetTensor *net_weights_broken(const NetProgram *p, const char *arena,
+                                    bool all);
 bool net_weights_sound(const NetProgram *p, const char *arena, bool all,
                        const char *path, DataError *e);
 NetSafeTensor net_weights_tensor(const NetTensor *v, const void *data);
@@ -311,10 +313,27 @@ typedef struct NetTraining {
   int lost;                  /* why the last checkpoint could not be written */
   struct NetTarget *target;  /* NET_WATCHES of them */
   double waited, stepped, tested, begun; /* seconds, of the epoch */
+  char *before;              /* the variables that the epoch began with, */
+  int64_t before_batch;      /* before that batch of it */
 } NetTraining;
 
 /* The number of the update, from 0, that the last batch belonged to. */
 int64_t net_last_update(const NetTraining *t);
+/* What the functions read in the step of that number, from `count` real rows. */
+NetScalars net_scalars_of(const NetTraining *t, int64_t step, int64_t count);
+
+/* trace.c: called at the beginning of each epoch; */
+bool net_trace_init(NetTraining *t, DataError *e);
+void net_trace_keep(NetTraining *t);
+/* and when a loss or a weight is not finite: finds the step of this epoch that
+ * made it so, and tells or writes what is needed to name the operation. Leaves the
+ * arena as it was before that step. */
+void net_trace(NetTraining *t);
+/* replay.c: a step that is about to be made: variables, inputs and scalars. */
+bool net_replay_save(const NetProgram *p, const char *arena, const char *path,
+                     DataError *e);
+bool net_replay_load(const NetProgram *p, char *arena, const char *path,
+                     DataError *e);
 
 /* watch.c: what is told and decided at the end of each epoch. Finds what the
  * watches of the program watch, and allocates what they need. */

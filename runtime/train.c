@@ -59,7 +59,8 @@ static bool training_init(NetTraining *t, NetRun *r, DataError *e) {
   t->rows = data_alloc(t->n_rows, sizeof *t->rows, e);
   t->classes = p->label && net_result(t->f, "predicted");
   t->stream = data_stream_new(r->data, t->f, r->pool, r->o->threads, e);
-  if (!t->rows || !t->stream || !find_results(t, e) || !net_watch_init(t, e))
+  if (!t->rows || !t->stream || !find_results(t, e) ||
+      !net_watch_init(t, e) || !net_trace_init(t, e))
     return false;
   return !r->resume.path || resume(t, epochs, e);
 }
@@ -68,6 +69,7 @@ static void training_free(NetTraining *t) {
   net_watch_free(t);
   data_stream_free(t->stream);
   free(t->rows);
+  free(t->before);
   free(t->penalty);
   free(t->names);
   free(t->penalty_sums);
@@ -145,6 +147,12 @@ static void add(NetSums *s, double loss, double total, int64_t n,
   s->right += right;
 }
 
+static const char *left_behind(const NetTraining *t) {
+  return !t->r->o->save     ? ""
+         : net_watch_kept(t) ? ", and the best weights are saved"
+                             : ", and no weights are saved";
+}
+
 static bool check_finite(const NetTraining *t, double loss, double total,
                          DataError *e) {
   if (isfinite(loss) && isfinite(total)) return true;
@@ -155,15 +163,18 @@ static bool check_finite(const NetTraining *t, double loss, double total,
       in_loss ? "loss" : "total of loss and penalties",
       isnan(v) ? "nan" : v > 0 ? "inf" : "-inf",
       (long long)(t->s.step / t->r->p->accumulate),
-      (long long)t->s.epoch + 1, (long long)t->s.batch + 1,
-      !t->r->o->save         ? ""
-      : net_watch_kept(t) ? ", and the best weights are saved"
-                          : ", and no weights are saved");
+      (long long)t->s.epoch + 1, (long long)t->s.batch + 1, left_behind(t));
 }
 
-/* What the functions read in the step of that number. */
-static NetScalars scalars_of(const NetTraining *t, int64_t step,
-                             int64_t count) {
+/* The last update of an epoch has no loss behind it that could tell. */
+static bool check_weights(const NetTraining *t, DataError *e) {
+  const NetTensor *v = net_weights_broken(t->r->p, t->r->arena, true);
+  return !v || data_fail(e, "%s holds a value that is not finite at the end of "
+                         "epoch %lld; training stops%s", v->name,
+                         (long long)t->s.epoch + 1, left_behind(t));
+}
+
+NetScalars net_scalars_of(const NetTraining *t, int64_t step, int64_t count) {
   int64_t all = t->s.epochs * t->batches;
   return (NetScalars){.step = (double)step,
                       .epoch = (double)(step / t->batches),
@@ -175,7 +186,7 @@ static NetScalars scalars_of(const NetTraining *t, int64_t step,
 
 /* Evaluation reads them as the last step left them, but for the plateaus. */
 static void after_step(NetTraining *t) {
-  *t->r->scalars = scalars_of(t, t->s.step ? t->s.step - 1 : 0, t->f->batch);
+  *t->r->scalars = net_scalars_of(t, t->s.step ? t->s.step - 1 : 0, t->f->batch);
 }
 
 /* One update from the next batch, whose rows are at `rows`. */
@@ -184,7 +195,7 @@ static bool step(NetTraining *t, const int64_t *rows, DataError *e) {
   double start = net_seconds();
   int64_t n = data_stream_next(t->stream, r->arena);
   double filled = net_seconds();
-  *r->scalars = scalars_of(t, t->s.step, n);
+  *r->scalars = net_scalars_of(t, t->s.step, n);
   t->f->run(r->arena, r->pool);
   t->waited += filled - start;
   t->stepped += net_seconds() - filled;
@@ -202,6 +213,13 @@ static bool step(NetTraining *t, const int64_t *rows, DataError *e) {
   return true;
 }
 
+/* Tells what is not finite any more, and then where that comes from. */
+static int broken(NetTraining *t, const DataError *e) {
+  int status = net_tell(t->r, e);
+  net_trace(t);
+  return status;
+}
+
 /* A disk that is full now may not be so after the next epoch. */
 static int checkpoint(NetTraining *t) {
   NetRun *r = t->r;
@@ -209,8 +227,6 @@ static int checkpoint(NetTraining *t) {
   const char *path = r->o->checkpoint;
   bool last = t->s.epoch >= t->s.epochs || t->s.stopped;
   if (!path || (!last && t->s.epoch % r->o->checkpoint_every)) return NET_DONE;
-  if (!net_weights_sound(r->p, r->arena, true, path, &e))
-    return net_tell(r, &e);
   t->lost = net_checkpoint_save(t, path, &e) ? NET_DONE : net_tell(r, &e);
   if (t->lost && !last) fprintf(stderr, "the run goes on without it\n");
   return NET_DONE;
@@ -219,7 +235,9 @@ static int checkpoint(NetTraining *t) {
 /* What comes behind the last batch, and on to the next epoch. */
 static int end_epoch(NetTraining *t) {
   NetRun *r = t->r;
+  DataError e = {0};
   end_interval(t, t->batches < r->o->print_every);
+  if (!check_weights(t, &e)) return broken(t, &e);
   after_step(t);
   int status = net_watch_epoch(t);
   if (status) return status;
@@ -241,12 +259,13 @@ static int train_epoch(NetTraining *t) {
   t->begun = net_seconds();
   data_order(r->data, DATA_TRAIN, r->p->shuffle != 0, r->seed, t->s.epoch,
              t->rows);
+  net_trace_keep(t);
   if (t->s.batch < t->batches)
     data_stream_start(t->stream, t->rows + t->s.batch * size,
                       t->n_rows - t->s.batch * size, t->s.epoch);
   while (t->s.batch < t->batches) {
     if (net_run_interrupted()) return NET_INTERRUPTED;
-    if (!step(t, t->rows + t->s.batch * size, &e)) return net_tell(r, &e);
+    if (!step(t, t->rows + t->s.batch * size, &e)) return broken(t, &e);
     if (t->s.interval.batches >= r->o->print_every) end_interval(t, true);
     NetPlace here = place(t);
     net_progress_step(&r->progress, &here);

@@ -28,13 +28,19 @@ static bool sound(const NetTensor *v, const char *arena) {
   return true;
 }
 
-bool net_weights_sound(const NetProgram *p, const char *arena, bool all,
-                       const char *path, DataError *e) {
+const NetTensor *net_weights_broken(const NetProgram *p, const char *arena,
+                                    bool all) {
   for (int32_t i = 0; i < p->n_vars; i++)
     if ((all || net_is_weight(&p->vars[i])) && !sound(&p->vars[i], arena))
-      return data_fail(e, "%s: not written, since %s holds a value that is not "
-                       "finite", path, p->vars[i].name);
-  return true;
+      return &p->vars[i];
+  return NULL;
+}
+
+bool net_weights_sound(const NetProgram *p, const char *arena, bool all,
+                       const char *path, DataError *e) {
+  const NetTensor *v = net_weights_broken(p, arena, all);
+  return !v || data_fail(e, "%s: not written, since %s holds a value that is not "
+                         "finite", path, v->name);
 }
 
 bool net_weights_save(const NetProgram *p, const char *arena, const char *path,
