@@ -346,6 +346,10 @@ bool net_checkpoint_load(NetTraining *t, DataError *e) {
     good = load_tensor(x, &sums, PENALTIES, (char *)t->penalty_sums, &n, e);
   if (!good) return false;
   t->s = x->state;
+  const NetTensor *broken = net_weights_broken(r->p, r->arena, true);
+  if (broken)
+    return data_fail(e, "%s: %s holds a value that is not finite", x->path,
+                     broken->name);
   if (net_watch_kept(t) && !load_best(t, &n, e)) return false;
   return n == x->file.n ||
          data_fail(e, "%s: %lld tensors, and a checkpoint of this program has "

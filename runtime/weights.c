@@ -133,6 +133,21 @@ bool net_weights_read(const NetTensor *v, const NetSafeFile *f,
   return net_safe_read(f, t, to, path, e) && check_bits(v, to, path, e);
 }
 
+/* A weight that is not finite spoils the first step. */
+static bool check_numbers(const NetTensor *v, const NetSafeTensor *t,
+                          const char *at, const char *path, DataError *e) {
+  NetTensor here = *v;
+  here.offset = 0;
+  if (v->type != NET_F32 && v->type != NET_F64) return true;
+  for (int64_t i = 0, n = net_tensor_count(v); i < n; i++) {
+    double x = net_element(at, &here, i);
+    if (!isfinite(x))
+      return data_fail(e, "%s: %s, value %lld: %s is not finite", path, t->name,
+                       (long long)i + 1, isnan(x) ? "nan" : x > 0 ? "inf" : "-inf");
+  }
+  return true;
+}
+
 /* Reads all into memory of its own first: the file may end early after all. */
 static bool read_all(const NetProgram *p, char *arena, const NetSafeFile *f,
                      const NetSafeTensor *const *of, const char *path,
@@ -141,7 +156,9 @@ static bool read_all(const NetProgram *p, char *arena, const NetSafeFile *f,
   bool good = all != NULL;
   if (good) net_weights_copy(p, arena, all, false);
   for (int32_t i = 0; good && i < p->n_vars; i++) {
-    if (of[i]) good = net_weights_read(&p->vars[i], f, of[i], at, path, e);
+    if (of[i])
+      good = net_weights_read(&p->vars[i], f, of[i], at, path, e) &&
+             check_numbers(&p->vars[i], of[i], at, path, e);
     if (net_is_weight(&p->vars[i])) at += bytes_of(&p->vars[i]);
   }
   if (good) net_weights_copy(p, arena, all, true);

@@ -367,6 +367,15 @@ static void test_damaged(void) {
     refused(&p, "", bad, 1, cases[i].want);
     at[n] = good;
   }
+  /* NaN in all tensors */
+  char *whole = malloc(size);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(whole);
+  size_t data = 8 + (unsigned char)bytes[0] + 256u * (unsigned char)bytes[1];
+  memcpy(whole, bytes, size);
+  memset(whole + data, 0xff, size - data);
+  CU_ASSERT_TRUE(check_write(bad, whole, size));
+  refused(&p, "", bad, 1, "line.W holds a value that is not finite");
+  free(whole);
   /* a tensor under another name, and a text that is not there */
   static const char *const names[] = {"line.W.m", "best/line.W",
                                       "run/penalties", "\"epochs\""};

@@ -257,6 +257,34 @@ static void test_weights_nan(void) {
   CU_ASSERT_EQUAL(back.b[1], 8);
 }
 
+/* Nor does a file give them to a program. */
+static void test_weights_read_nan(void) {
+  static const char *const shown[] = {"nan", "inf", "-inf"};
+  static const uint32_t bad[] = {0x7fc00001, 0x7f800000, 0xff800000};
+  const char *path = check_path("read.safetensors");
+  const Memory zero = {0};
+  for (int i = 0; i < 3; i++) {
+    Memory m = sample, back = {0};
+    DataError e = {0};
+    char want[64];
+    size_t size = 0;
+    CU_ASSERT_TRUE(net_weights_save(&program, (char *)&m, path, &e));
+    char *bytes = check_read(path, &size), *at;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(bytes);
+    at = memmem(bytes, size, &m.b[1], sizeof m.b[1]); /* 8 */
+    CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+    memcpy(at, &bad[i], sizeof bad[i]);
+    CU_ASSERT_TRUE(check_write(path, bytes, size));
+    free(bytes);
+    snprintf(want, sizeof want, "net.fc1.b, value 2: %s is not finite",
+             shown[i]);
+    bool loaded = net_weights_load(&program, (char *)&back, path, &e);
+    check_that(!loaded && strstr(e.text, want), "wanted '%s', got '%s'", want,
+               e.text);
+    CU_ASSERT_EQUAL(memcmp(&back, &zero, sizeof zero), 0);
+  }
+}
+
 /* Loads the file that `v` saves into a program of `vars`. */
 static void misfit(const NetTensor *v, int32_t n, const char *want) {
   const char *path = check_path("misfit.safetensors");
@@ -302,6 +330,7 @@ static const CheckTest tests[] = {
     {"writing fails cleanly", test_write_fails},
     {"weights round trip", test_weights},
     {"no NaN over a good file", test_weights_nan},
+    {"no NaN out of a file", test_weights_read_nan},
     {"weights of another program", test_weights_misfit},
     {NULL, NULL}};
 
