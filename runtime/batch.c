@@ -118,11 +118,17 @@ void data_fill_training(const Dataset *d, const int64_t *rows, int64_t n,
     const DataColumn *c = data_column(d, f->inputs[k].name);
     int column = (int)(c - d->column);
     size_t size = 4 * (size_t)c->count; /* of a sample: f32 or i32 */
+    const char *from = d->split[DATA_TRAIN].column[column];
+    size_t each = c->store == STORE_U8 ? size / 4 : size;
     int64_t i = 0;
-    while (i < n && data_augment_row(d, column, rows[i], epoch, scratch,
-                                     to[k] + size * (size_t)i))
-      i++;
+    for (; i < n; i++) {
+      if (from && i + 1 < n)
+        fetch(from + each * (size_t)rows[i + 1], each);
+      if (!data_augment_row(d, column, rows[i], epoch, scratch,
+                            to[k] + size * (size_t)i))
+        break;
+    }
     if (i == 0) /* a column is augmented in all rows or in none */
-      data_fill_rows(c, d->split[DATA_TRAIN].column[column], rows, n, to[k]);
+      data_fill_rows(c, from, rows, n, to[k]);
   }
 }
