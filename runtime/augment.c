@@ -227,26 +227,29 @@ static float hue_of(const float v[3], float most, float span) {
 }
 
 /* One of red, green and blue (`from`: 0, 4, 2, in sixths of the circle) of the
- * colour at h: at its most for two sixths, at its least for two, and between. */
+ * colour at h, from 0 to 1: at its most for two sixths, at its least for two, and between. */
 static float part_of(float h, float from, float most, float span) {
-  float at = fmodf(6 * h + from, 6);
+  float round = 6 * h + from, at = round < 6 ? round : round - 6;
   float less = at < 1 ? 0 : at < 2 ? at - 1 : at < 4 ? 1 : at < 5 ? 5 - at : 0;
   return most - span * less;
 }
+
+static float largest(float a, float b) { return a > b ? a : b; }
+static float smallest(float a, float b) { return a < b ? a : b; }
 
 /* Turns the colours of all pixels by `turn` of the circle, as PyTorch's adjust_hue
  * does: the largest and the smallest part of a pixel stay what they are. */
 static void turn_hue(float *x, int64_t area, float turn) {
   for (int64_t i = 0; i < area; i++) {
     float v[3] = {x[i], x[area + i], x[2 * area + i]};
-    float most = fmaxf(v[0], fmaxf(v[1], v[2]));
-    float span = most - fminf(v[0], fminf(v[1], v[2]));
+    float most = largest(largest(v[0], v[1]), v[2]);
+    float span = most - smallest(smallest(v[0], v[1]), v[2]);
     if (span <= 0)
       continue; /* grey */
     float h = hue_of(v, most, span) + turn;
-    h -= floorf(h);
+    h = h < 0 ? h + 1 : h < 1 ? h : h - 1;
     for (int c = 0; c < 3; c++)
-      x[c * area + i] = part_of(h, (float)(6 - 2 * c), most, span);
+      x[c * area + i] = part_of(h, (float)(c ? 6 - 2 * c : 0), most, span);
   }
 }
 
