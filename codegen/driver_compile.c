@@ -69,8 +69,8 @@ static Span place_of_arg(const DataArg *args, int n, Span whole,
 /* The runtime knows no places. It begins with the name of the reader or entry
  * that it tells of, and quotes an unknown one: "crop: pad = 0.5 is not ..",
  * "data has no entry 'corp'; ..". */
-static Span place_of(const DataSpec *spec, const char *message) {
-  for (int i = 0; i < spec->n_entries; i++) {
+static Span place_of(const DataSpec *spec, const char *message, int *entry) {
+  for (int i = *entry = 0; i < spec->n_entries; *entry = ++i) {
     const DataEntry *e = &spec->entries[i];
     size_t n = strlen(e->name);
     if (speaks_of(message, " entry '", e->name)) return e->span;
@@ -80,23 +80,43 @@ static Span place_of(const DataSpec *spec, const char *message) {
   return place_of_arg(spec->args, spec->n_args, spec->span, message);
 }
 
+/* The runtime tells one mistake: of an entry it is told, and the others are
+ * looked at without that one. False if no fields are known. */
+static bool ask_fields(Compile *c, const DataSpec *given_spec, NetField *found,
+                       int *n, Diags *d) {
+  const char *given = c->o->data ? c->o->data : c->o->run.data;
+  DataSpec spec = *given_spec;
+  size_t size = (size_t)spec.n_entries * sizeof *spec.entries;
+  bool known = true;
+  spec.entries = arena_alloc(c->arena, size + 1);
+  if (size)
+    memcpy(spec.entries, given_spec->entries, size);
+  for (;;) {
+    char message[640];
+    int entry;
+    NetData data = program_data(c->arena, &spec);
+    if (net_data_fields(&data, given, found, n, message, (int)sizeof message))
+      return known;
+    Span at = place_of(&spec, message, &entry);
+    Diag *told = diag_error(d, "E0501", given ? spec.span : at, "%s", message);
+    if (given)
+      diag_note(told, (Span){0}, "the command line says --data '%s'", given);
+    if (entry == spec.n_entries)
+      return false;
+    known = known && !spec.entries[entry].in_augment; /* may yield fields */
+    spec.n_entries--;
+    for (int i = entry; i < spec.n_entries; i++)
+      spec.entries[i] = spec.entries[i + 1];
+  }
+}
+
 /* FrontOptions.fields */
 static bool find_fields(void *context, const DataSpec *spec,
                         DataField **fields, int *n_fields, Diags *d) {
   Compile *c = context;
-  const char *given = c->o->data ? c->o->data : c->o->run.data;
   NetField found[NET_FIELDS];
-  char message[640];
   int n = 0;
-  NetData data = program_data(c->arena, spec);
-  if (!net_data_fields(&data, given, found, &n, message,
-                       (int)sizeof message)) {
-    Span at = given ? spec->span : place_of(spec, message);
-    Diag *told = diag_error(d, "E0501", at, "%s", message);
-    if (given)
-      diag_note(told, (Span){0}, "the command line says --data '%s'", given);
-    return false;
-  }
+  if (!ask_fields(c, spec, found, &n, d)) return false;
   c->fields = arena_alloc(c->arena, sizeof *c->fields * NET_FIELDS);
   c->n_fields = n;
   for (int i = 0; i < n; i++) {

@@ -340,10 +340,7 @@ Diag *fail(const Scope *s, const char *code, Span at, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 /* "[16, 5, 5] comes from this maxpool" */
 void note_origin(Lower *L, Diag *diag, const Value *v);
-/* A call whose argument at `at` is one too many: it takes `most`. */
-void too_many_arguments(const Scope *s, Span at, const char *name, int most);
-void help_nearest(Diag *diag, const char *name, const Candidates *c);
-void help_arguments(Diag *diag, const char *name, const Candidates *c);
+
 Span user_span(const Scope *s, Span at);
 /* `at` if it lies in the user's file, or else nowhere: for value_from. */
 Span own_span(const Scope *s, Span at);
@@ -362,6 +359,15 @@ const Value *need_tensor(const Scope *s, Span at, const Value *v,
                          const char *what);
 /* Whether a tensor of this shape may be made; tells if not. */
 bool check_size(const Scope *s, Span at, int rank, const int64_t *dim);
+
+/* lower_help.c: "did you mean `name`?", if one of the candidates is near. */
+void help_nearest(Diag *diag, const char *name, const Candidates *c);
+/* The nearest, or else all of them behind `what`: "its stages are". */
+void help_names(Diag *diag, const char *name, const Candidates *c,
+                const char *what);
+void help_arguments(Diag *diag, const char *name, const Candidates *c);
+/* A call whose argument at `at` is one too many: it takes `most`. */
+void too_many_arguments(const Scope *s, Span at, const char *name, int most);
 
 /* lower_math.c */
 /* op: one of the elementwise operations of ops.def. */
@@ -573,11 +579,11 @@ const Value *split_member(Scope *s, const Expr *e, const Value *split);
 const Value *prim_plateaus(PrimCall *c);
 /* lower_update.c */
 const Value *optimizer_state(Scope *s, Slot *slot, const char *name);
-/* Mistakes in the call behind `optimizer` or `average` where the loss has one. */
-void check_optimizer(Scope *s, const Expr *call, const char *key);
 typedef struct Updating { /* the values of these keys, or NULL */
   const Expr *optimizer, *clip, *freeze, *average;
 } Updating;
+/* Tells the mistakes in these keys where there are others in the loss. */
+void check_updating(Scope *s, const Updating *keys);
 /* Returns the learning rate, or NULL after a mistake. */
 Node *lower_updates(Scope *s, const Updating *keys, Node *objective);
 /* lower_average.c */

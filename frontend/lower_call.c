@@ -62,7 +62,7 @@ static bool unknown_argument(const Call *c, const Arg *arg, int first) {
   const Definition *d = c->def->ast;
   Lower *L = c->args_scope->L;
   Candidates near = {.arena = L->a};
-  for (int i = first; i < d->n_params; i++)
+  for (int i = first + (c->piped ? 1 : 0); i < d->n_params; i++)
     candidates_add(&near, d->params[i].name.s);
   Diag *diag = fail(c->args_scope, "E0407", arg->name.span,
                     "%s has no argument %s", d->name.s, arg->name.s);
@@ -110,8 +110,11 @@ static bool bind_one(Scope *inner, const Call *c, int i, const Value *v) {
   if (!p->default_value) {
     Diag *diag = fail(c->args_scope, "E0409", c->at->span,
                       "%s wants an argument %s", d->name.s, p->name.s);
-    if (diag && i > 0 && c->args == c->at)
+    bool shown = diag && i > 0 && c->args == c->at;
+    if (shown && c->at->call.n_args)
       diag_help(diag, "write %s = ..", p->name.s);
+    else if (shown)
+      diag_help(diag, "write %s(%s = ..)", d->name.s, p->name.s);
     return false;
   }
   slot->kind = SLOT_LAZY;
@@ -278,6 +281,8 @@ static const Value *unknown_call(Scope *s, const Expr *call,
     fail(s, "E0207", at, "%s is a value and cannot be called", name);
     return &poison;
   }
+  for (int i = 0; i < call->call.n_args; i++)
+    eval(s, call->call.args[i].value); /* may hold mistakes of their own */
   Candidates c = {.arena = L->a};
   def_candidates(L, s->file, &c);
   stage_candidates(s, &c);
@@ -292,10 +297,17 @@ static const Value *unknown_call(Scope *s, const Expr *call,
  * since they may hold mistakes of their own. */
 static const Value *look_at(Scope *s, const Expr *call, const Value *piped) {
   const Expr *callee = call->call.callee;
-  for (int i = 0; i < call->call.n_args; i++)
-    eval(s, call->call.args[i].value);
-  if (callee->kind == EXPR_NAME && !find_prim(callee->name) &&
-      !find_any_def(s->L, s->file, s->prefer, callee->name) &&
+  const Def *def = callee->kind == EXPR_NAME
+                       ? find_any_def(s->L, s->file, s->prefer, callee->name)
+                       : NULL;
+  const Call c = {.def = def, .args = call, .args_scope = s, .piped = piped};
+  for (int i = 0; i < call->call.n_args; i++) {
+    const Arg *arg = &call->call.args[i];
+    eval(s, arg->value);
+    if (def && arg->name.s && param_index(def->ast, arg->name.s, 0) < 0)
+      unknown_argument(&c, arg, 0);
+  }
+  if (callee->kind == EXPR_NAME && !def && !find_prim(callee->name) &&
       !is_stage_name(s, callee->name))
     return unknown_call(s, call, piped);
   return &poison;

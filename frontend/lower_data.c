@@ -123,13 +123,23 @@ static bool is_second(const Scope *s, int i, Entry *const *entries) {
   return false;
 }
 
+static bool is_block(const Scope *s, const Entry *e) {
+  if (!strcmp(e->name.s, "augment"))
+    return true;
+  Diag *diag =
+      fail(s, "E0403", e->name.span, "data has no block %s", e->name.s);
+  if (diag)
+    diag_help(diag, "did you mean `augment`?");
+  return false;
+}
+
 static bool add_entry(Scope *s, DataSpec *data, int *capacity, const Entry *e,
                       bool in_augment) {
   Lower *L = s->L;
   if (!in_augment && is_without(L, e->name.s))
     return true;
   if (e->kind == ENTRY_BLOCK) {
-    bool good = true;
+    bool good = is_block(s, e);
     for (int i = 0; i < e->n_entries; i++)
       if (!is_second(s, i, e->entries))
         good = add_entry(s, data, capacity, e->entries[i], true) && good;

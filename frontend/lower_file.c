@@ -149,22 +149,31 @@ static bool is_constant(const Value *v) {
   return v->kind == V_NUMBER || v->kind == V_STRING || v->kind == V_LIST;
 }
 
-static const Value *define_value(Lower *L, const Define *d) {
+/* The value on the command line, of the kind of the file's. */
+static const Value *define_value(Lower *L, const Define *d, const Value *own) {
   char *end;
+  if (own->kind == V_STRING)
+    return value_string(L, d->value);
   if (!strcmp(d->value, "true") || !strcmp(d->value, "false"))
     return value_flag(L, d->value[0] == 't');
   double v = strtod(d->value, &end);
-  return *d->value && !*end ? value_number(L, v) : value_string(L, d->value);
+  if (*d->value && !*end)
+    return value_number(L, v);
+  if (own->kind != V_NUMBER)
+    return value_string(L, d->value);
+  diag_error(L->d, "E0412", (Span){0}, "-D %s=%s: the constant is a number, such "
+             "as %s", d->name, d->value, value_text(L, own));
+  return &poison;
 }
 
 static const Value *eval_constant(Scope *s, Constant *c) {
   Lower *L = s->L;
-  if (c->define)
-    return define_value(L, c->define);
   Scope *inner = scope_new(L, c->file, NULL, s);
   inner->home = inner->now = (struct Place){L->root, 0, 0};
   const Expr *e = c->variant ? c->variant : c->item->constant.value;
   const Value *v = eval(inner, e);
+  if (c->define && v->kind != V_POISON)
+    return define_value(L, c->define, v);
   if (v->kind == V_POISON || is_constant(v))
     return v;
   fail(inner, "E0313", e->span, "%s must be known when compiling, but it is %s",
@@ -242,7 +251,7 @@ void apply_variants(Lower *L) {
     Span nowhere = {0};
     Diag *diag = diag_error(L->d, "E0411", nowhere, "%s has no variant %s",
                             ast->source->path, wanted);
-    help_nearest(diag, wanted, &names);
+    help_names(diag, wanted, &names, "it has");
   }
 }
 
@@ -271,6 +280,6 @@ void apply_defines(Lower *L) {
     Diag *diag = diag_error(L->d, "E0412", nowhere,
                             "-D %s=%s: the file has no constant %s", d->name,
                             d->value, d->name);
-    help_nearest(diag, d->name, &near);
+    help_names(diag, d->name, &near, "it has");
   }
 }

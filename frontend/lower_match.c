@@ -12,6 +12,26 @@ typedef struct Match {
   const Value *value;
 } Match;
 
+/* Remedies for an input that is often given so. */
+static void help_shape(const Match *m, Diag *diag) {
+  const Definition *d = m->call->def->ast;
+  const Shape *shape = d->params[m->index].shape;
+  int rank = sample_rank(m->value);
+  const int64_t *dim = sample_dims(m->value);
+  bool turned = rank == 3 && shape->n == 3;
+  for (int i = 0; turned && i < 3; i++)
+    turned = shape->dim[i]->kind == EXPR_NUMBER &&
+             shape->dim[i]->number >= (double)dim[(i + 1) % 3] &&
+             shape->dim[i]->number <= (double)dim[(i + 1) % 3];
+  if (shape->n == 1 && shape->dim[0]->kind == EXPR_NAME && rank > 1)
+    diag_help(diag, "flatten it first: -> flatten -> %s",
+              span_text(m->inner->L, m->call->at->span));
+  else if (d->kind == DEF_NET && shape->n == rank + 1)
+    diag_help(diag, "shapes are of one sample: leave the batch out");
+  else if (turned)
+    diag_help(diag, "a picture is [channels, rows, columns]");
+}
+
 /* "linear expects [n], but its input is [16, 5, 5]"; `with`: "" or what a name
  * of the shape was bound to. */
 static bool mismatch(const Match *m, const char *with) {
@@ -25,12 +45,13 @@ static bool mismatch(const Match *m, const char *with) {
                     span_text(L, p->shape->span), with,
                     input ? "input" : p->name.s, value_text(L, m->value));
   note_origin(L, diag, m->value);
-  const Shape *shape = p->shape;
-  if (diag && input && !shape->is_class && shape->n == 1 &&
-      shape->dim[0]->kind == EXPR_NAME && m->value->kind == V_TENSOR &&
-      sample_rank(m->value) > 1)
-    diag_help(diag, "flatten it first: -> flatten -> %s",
-              span_text(L, m->call->at->span));
+  const Slot *first = with[0] && m->index > 0
+                          ? scope_slot(m->inner, d->params[0].name.s)
+                          : NULL;
+  if (first && first->kind == SLOT_VALUE) /* what bound the name */
+    note_origin(L, diag, first->value);
+  if (diag && input && !p->shape->is_class && m->value->kind == V_TENSOR)
+    help_shape(m, diag);
   return false;
 }
 
@@ -102,7 +123,7 @@ const Value *match_shape(Scope *inner, const Call *c, int i, const Value *v) {
     mismatch(&m, "");
     return &poison;
   }
-  const Value *t = need_tensor(c->args_scope, c->at->span, v, "this");
+  const Value *t = need_tensor(c->args_scope, c->at->span, v, NULL);
   if (!t)
     return &poison;
   m.value = t;

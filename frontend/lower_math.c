@@ -412,7 +412,7 @@ const Value *elementwise(const Scope *s, Span at, Op op, int n,
     random = random || v->kind == V_RANDOM;
     numbers = numbers && v->kind == V_NUMBER;
     if (v->kind != V_NUMBER && v->kind != V_LIST && v->kind != V_RANDOM &&
-        !(v = need_tensor(s, at, v, "this")))
+        !(v = need_tensor(s, at, v, NULL)))
       return &poison;
     arg[i] = v;
   }

@@ -113,6 +113,9 @@ static const Value *prim_expect(PrimCall *c) {
   note_origin(L, diag, x);
   if (wanted->kind == V_TENSOR)
     note_origin(L, diag, wanted);
+  if (diag && wanted->kind == V_TENSOR && wanted->classes)
+    diag_help(diag, "a class is no number to compare with: cross_entropy takes "
+              "it, and onehot makes numbers of it");
   if (diag && !strcmp(what, "[n]"))
     diag_help(diag, "flatten it first: -> flatten -> %s",
               span_text(L, s->site));

@@ -25,6 +25,12 @@ Scope *scope_new(Lower *L, File *file, const Def *def, const Scope *caller) {
   return s;
 }
 
+/* The weight that an optimizer moves. */
+static bool is_updated(const Scope *s, const Slot *slot, const char *name) {
+  return slot->at < 0 && s->updating &&
+         !strcmp(name, s->def->ast->params[0].name.s);
+}
+
 static bool add_slot(Scope *s, Name name, Slot slot) {
   Slot *copy = arena_alloc(s->L->a, sizeof *copy);
   *copy = slot;
@@ -36,6 +42,12 @@ static bool add_slot(Scope *s, Name name, Slot slot) {
       fail(s, "E0201", name.span, "%s is declared twice", name.s);
   if (diag)
     diag_note(diag, user_span(s, old->span), "the first one is here");
+  if (diag && (old->kind == SLOT_STATE || is_updated(s, old, name.s)))
+    diag_help(diag, "a new value is given by %s <- ..", name.s);
+  else if (diag && slot.kind == SLOT_LAZY)
+    diag_help(diag, "a name has one value: choose another, or go on by an arrow");
+  *old = (Slot){.kind = SLOT_VALUE, .at = -1, .state = 2, .value = &poison,
+                .span = old->span};
   return false;
 }
 
@@ -52,8 +64,7 @@ Slot *scope_bind(Scope *s, Name name, const Value *v) {
 
 static void declare_update(Scope *s, const Stmt *stmt, int at) {
   Slot *slot = names_get(&s->slots, stmt->name.s);
-  bool first = slot && slot->at < 0 && s->updating &&
-               !strcmp(stmt->name.s, s->def->ast->params[0].name.s);
+  bool first = slot && is_updated(s, slot, stmt->name.s);
   if (!slot || (slot->kind != SLOT_STATE && !first)) {
     Diag *diag = fail(s, "E0208", stmt->name.span,
                       "%s cannot be updated: it is no state", stmt->name.s);

@@ -327,8 +327,12 @@ const Value *set_of_kind(Scope *s, Span at, const char *name) {
     if (s->sets && L->loss_failed)
       return &poison;
     if (!s->sets || !L->reached_known) {
-      fail(s, "E0207", at, "%s are those that the loss reaches: they may be "
-           "named in penalty, freeze and optimizer", name);
+      Diag *diag = fail(s, "E0207", at, "%s are those that the loss reaches: "
+                        "they may be named in penalty, freeze and optimizer",
+                        name);
+      if (diag && L->in_loss && s->is_train)
+        diag_help(diag, "a penalty has a key of its own: penalty = 1e-4 * l2(%s)",
+                  name);
       return &poison;
     }
     ParamInfo **list = arena_alloc(L->a, ((size_t)L->n_reached + 1) *
@@ -358,7 +362,7 @@ static const Value *unknown_member(Scope *s, const Expr *e,
         candidates_add(&c, i->site[k]->name[r]);
   Diag *diag = fail(s, "E0205", e->member.name.span,
                     "%s has no stage or parameter %s", i->name, name);
-  help_nearest(diag, name, &c);
+  help_names(diag, name, &c, "it has");
   return &poison;
 }
 
@@ -401,8 +405,12 @@ const Value *eval_member(Scope *s, const Expr *e) {
   if (of->kind == V_SPLIT)
     return split_member(s, e, of);
   if (of->kind != V_STAGE) {
-    fail(s, "E0205", e->member.name.span, "%s has no part %s",
-         value_text(L, of), e->member.name.s);
+    const char *part = e->member.name.s;
+    Diag *diag = fail(s, "E0205", e->member.name.span, "%s has no part %s",
+                      value_text(L, of), part);
+    if (diag && (find_prim(part) ||
+                 find_any_def(L, s->file, DEF_LAYER, part)))
+      diag_help(diag, "a function stands behind an arrow: x -> %s", part);
     return &poison;
   }
   const Instance *i = of->stage;

@@ -67,6 +67,20 @@ static Scope *begin(Lower *L, const char *name, bool training, int64_t batch) {
   return s;
 }
 
+/* One that has an argument of this name, or NULL. */
+static const char *optimizer_with(Lower *L, const char *name) {
+  const Ast *ast = L->prelude->ast;
+  for (int i = 0; i < ast->n_items; i++) {
+    const Definition *d = &ast->items[i]->definition;
+    if (ast->items[i]->kind != ITEM_DEFINITION || d->kind != DEF_OPTIMIZER)
+      continue;
+    for (int k = 2; k < d->n_params; k++)
+      if (!strcmp(d->params[k].name.s, name))
+        return d->name.s;
+  }
+  return NULL;
+}
+
 static void take_key(Lower *L, Setup *t, const Entry *e) {
   int k = key_index(e->name.s);
   if (k < 0) {
@@ -75,7 +89,12 @@ static void take_key(Lower *L, Setup *t, const Entry *e) {
       candidates_add(&near, key_name[i]);
     Diag *diag = diag_error(L->d, "E0403", e->name.span,
                             "train has no key %s", e->name.s);
-    help_nearest(diag, e->name.s, &near);
+    const char *of = optimizer_with(L, e->name.s);
+    if (of)
+      diag_help(diag, "it is an argument of an optimizer: optimizer = %s(%s = ..)",
+                of, e->name.s);
+    else
+      help_nearest(diag, e->name.s, &near);
   } else if (t->entry[k]) {
     diag_error(L->d, "E0404", e->name.span, "%s stands twice", e->name.s);
   } else if (!is_without(L, e->name.s)) {
@@ -364,21 +383,18 @@ static bool lower_train(Lower *L) {
     s->prefer = DEF_PENALTY;
     objective = add_terms(s, penalty, objective);
   }
+  const Updating keys = {.optimizer = key_expr(t, KEY_OPTIMIZER),
+                         .clip = key_expr(t, KEY_CLIP),
+                         .freeze = key_expr(t, KEY_FREEZE),
+                         .average = key_expr(t, KEY_AVERAGE)};
   if (L->d->errors) {
-    static const Key calls[] = {KEY_OPTIMIZER, KEY_AVERAGE};
-    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
-      if (t->entry[calls[i]])
-        check_optimizer(s, key_expr(t, calls[i]), key_name[calls[i]]);
+    check_updating(s, &keys);
     return false;
   }
   Node *total = objective;
   for (int i = 0; i < L->n_prox; i++)
     total = graph_binary(L->g, OP_ADD, total, L->prox[i].value);
   graph_output(L->g, OUT_RESULT, "total", total);
-  const Updating keys = {.optimizer = key_expr(t, KEY_OPTIMIZER),
-                         .clip = key_expr(t, KEY_CLIP),
-                         .freeze = key_expr(t, KEY_FREEZE),
-                         .average = key_expr(t, KEY_AVERAGE)};
   Node *lr = lower_updates(s, &keys, objective);
   if (!lr)
     return false;

@@ -196,18 +196,23 @@ static bool update_param(Updates *u, Updates *average, const ParamInfo *p,
 
 /* -- clipping: g * min(1, c / (norm + 1e-6)), the norm of all gradients */
 
-static bool clip_gradients(Scope *s, const Expr *clip, int n, Node **g) {
-  Lower *L = s->L;
+static Node *clip_limit(Scope *s, const Expr *clip) {
   Type one = type_scalar(T_F32);
   const Value *v = eval(s, clip);
   if (v->kind == V_POISON)
-    return false;
+    return NULL;
   if (v->kind == V_NUMBER && !(v->number > 0)) {
     fail(s, "E0406", clip->span, "clip wants a norm above 0");
-    return false;
+    return NULL;
   }
   set_loc(s, clip->span);
-  Node *limit = fit_node(s, clip->span, v, &one, "clip");
+  return fit_node(s, clip->span, v, &one, "clip");
+}
+
+static bool clip_gradients(Scope *s, const Expr *clip, int n, Node **g) {
+  Lower *L = s->L;
+  Type one = type_scalar(T_F32);
+  Node *limit = clip_limit(s, clip);
   if (!limit)
     return false;
   Node *sum = NULL;
@@ -256,7 +261,8 @@ static const Def *find_optimizer(Scope *s, const Expr *e, const char *key) {
     Diag *diag = fail(s, "E0203", e->call.callee->span, "unknown %s %s", key,
                       name);
     help_nearest(diag, name, &near);
-  } else if (def->ast->n_params < 2) {
+  } else if (def->ast->n_params < 2 || def->ast->params[0].default_value ||
+             def->ast->params[1].default_value) {
     fail(s, "E0414", def->ast->name.span, "an optimizer's first two parameters "
          "are the weight and its gradient");
     return NULL;
@@ -271,13 +277,26 @@ static bool is_frozen(const Value *frozen, const ParamInfo *p) {
   return false;
 }
 
-void check_optimizer(Scope *s, const Expr *call, const char *key) {
-  const Def *def = find_optimizer(s, call, key);
+static void check_call(Scope *s, const Expr *call, const char *key) {
+  const Def *def = call ? find_optimizer(s, call, key) : NULL;
   if (!def)
     return;
   Call c = {def, call, call, s, NULL, s->L->root, NULL};
   s->prefer = DEF_SCHEDULE;
   bind_args(scope_for_call(s, &c), &c, 2);
+}
+
+static const Value *frozen_set(Scope *s, const Expr *freeze) {
+  return need_set(s, freeze->span, eval(s, freeze), "what freeze names");
+}
+
+void check_updating(Scope *s, const Updating *keys) {
+  check_call(s, keys->optimizer, "optimizer");
+  check_call(s, keys->average, "average");
+  if (keys->freeze)
+    frozen_set(s, keys->freeze);
+  if (keys->clip)
+    clip_limit(s, keys->clip);
 }
 
 /* The parameters that the objective reaches and that are not frozen; -1 after a
@@ -286,9 +305,7 @@ static int find_updated(Scope *s, const Updating *keys, Node *objective,
                         ParamInfo **param) {
   Lower *L = s->L;
   const Value *frozen = NULL;
-  if (keys->freeze &&
-      !(frozen = need_set(s, keys->freeze->span, eval(s, keys->freeze),
-                          "what freeze names")))
+  if (keys->freeze && !(frozen = frozen_set(s, keys->freeze)))
     return -1;
   int all = params_reached(L, objective, param), n = 0;
   for (int i = 0; i < all; i++)
@@ -296,8 +313,9 @@ static int find_updated(Scope *s, const Updating *keys, Node *objective,
       param[n++] = param[i];
   if (n)
     return n;
-  fail(s, "E0414", keys->optimizer->span, "there is no parameter to train: the "
-       "loss reaches none");
+  fail(s, "E0414", all ? keys->freeze->span : keys->optimizer->span,
+       "there is no parameter to train: %s",
+       all ? "all are frozen" : "the loss reaches none");
   return -1;
 }
 

@@ -201,34 +201,6 @@ void note_origin(Lower *L, Diag *diag, const Value *v) {
     diag_note(diag, v->from, "%s comes from here", value_text(L, v));
 }
 
-void too_many_arguments(const Scope *s, Span at, const char *name, int most) {
-  if (most == 0)
-    fail(s, "E0410", at, "%s takes no arguments", name);
-  else
-    fail(s, "E0410", at, "%s takes %d argument%s at most", name, most,
-         most == 1 ? "" : "s");
-}
-
-void help_nearest(Diag *diag, const char *name, const Candidates *c) {
-  const char *near = nearest_name(name, c->name, c->n);
-  if (diag && near)
-    diag_help(diag, "did you mean `%s`?", near);
-}
-
-/* The nearest argument, or else all of them. */
-void help_arguments(Diag *diag, const char *name, const Candidates *c) {
-  if (!diag || nearest_name(name, c->name, c->n)) {
-    help_nearest(diag, name, c);
-    return;
-  }
-  Text t;
-  text_init(&t, c->arena);
-  for (int i = 0; i < c->n; i++)
-    text_add(&t, "%s%s", i ? ", " : "", c->name[i]);
-  if (c->n)
-    diag_help(diag, "its arguments are %s", t.s);
-}
-
 void candidates_add(Candidates *c, const char *name) {
   c->name = arena_grow(c->arena, c->name, c->n, &c->capacity, sizeof *c->name);
   c->name[c->n++] = name;
@@ -354,8 +326,11 @@ const Value *need_tensor(const Scope *s, Span at, const Value *v,
   else if (v->kind == V_RANDOM)
     fail(s, "E0312", at,
          "the shape of these random numbers is not known here");
-  else
+  else if (what)
     fail(s, "E0301", at, "%s must be numbers, but it is %s", what,
+         value_text(s->L, v));
+  else
+    fail(s, "E0301", at, "numbers are wanted here, but this is %s",
          value_text(s->L, v));
   return NULL;
 }

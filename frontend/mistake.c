@@ -134,6 +134,14 @@ static const struct {
     {"the end of the line", "'else'", NULL,
      "an `if` has two values: if .. then .. else .."},
     {"'='", "':'", "'='", "a parameter has a shape: weight W: [..] = .."},
+    {"':'", "'<-'", NULL,
+     "a parameter begins with its role: weight W: [..] = .."},
+    {"':'", "'='", "'{'", "a name gets its value by ="},
+    {"a number", "'='", "'{'", "its value stands behind ="},
+    {"':'", "'{'", NULL, "a body is a block { .. }, or = and one expression"},
+    {"the end of the line", "'='", "'{'", "its value stands behind ="},
+    {"'{'", "'then'", NULL, "an `if` is a value: if .. then .. else .."},
+    {"':'", "'then'", NULL, "an `if` is a value: if .. then .. else .."},
     {"'->'", "a number", NULL, "a pipeline begins with a value: x -> .."},
     {"'->'", "a name", NULL, "a pipeline begins with a value: x -> .."},
     {"'as'", "'+'", NULL, "`as` names a stage, behind an arrow: -> f as name"},
@@ -155,8 +163,55 @@ static bool add_remedy(Parser *p, Diag *diag, const Expected *all,
   return false;
 }
 
+/* Words of other languages: in front of a statement, where a name follows them;
+ * and for a section. */
+static const struct {
+  const char *word, *help;
+} foreign[] = {
+    {"let", "a value needs no word before it: name = .."},
+    {"var", "a value needs no word before it: name = .."},
+    {"val", "a value needs no word before it: name = .."},
+    {"auto", "a value needs no word before it: name = .."},
+    {"return", "the last line is the value, without a word before it"},
+    {"for", "`repeat` is the loop of the language: x -> repeat(3) f"},
+    {"while", "`repeat` is the loop of the language: x -> repeat(3) f"},
+    {"param", "a parameter begins with its role: weight W: [..] = .."},
+    {"parameter", "a parameter begins with its role: weight W: [..] = .."},
+    {NULL, NULL}};
+static const struct {
+  const char *word, *section;
+} foreign_sections[] = {
+    {"def", "layer"},    {"fn", "layer"},     {"func", "layer"},
+    {"function", "layer"}, {"module", "layer"}, {"class", "layer"},
+    {"model", "net"},    {"network", "net"},  {"dataset", "data"},
+    {"training", "train"}, {"include", "import"}, {"use", "import"},
+    {"let", "const"},    {"var", "const"},    {"optim", "optimizer"},
+    {NULL, NULL}};
+
+/* The word in front of what was found, on the same line. */
+static bool add_foreign_help(const Parser *p, Diag *diag, Span at) {
+  const char *text = p->source->text;
+  uint32_t end = at.begin, begin;
+  while (end > 0 && text[end - 1] == ' ')
+    end--;
+  for (begin = end; begin > 0 && text[begin - 1] >= 'a' && text[begin - 1] <= 'z';)
+    begin--;
+  for (int i = 0; foreign[i].word; i++)
+    if (strlen(foreign[i].word) == end - begin &&
+        !strncmp(text + begin, foreign[i].word, end - begin)) {
+      diag_help(diag, "%s", foreign[i].help);
+      return true;
+    }
+  return false;
+}
+
 /* A section was expected, and this word found. */
 static void add_section_help(Parser *p, Diag *diag, Span at, const char *word) {
+  for (int i = 0; foreign_sections[i].word; i++)
+    if (!strcmp(foreign_sections[i].word, word)) {
+      diag_help(diag, "did you mean '%s'?", foreign_sections[i].section);
+      return;
+    }
   const char *words[sizeof section_words / sizeof section_words[0]];
   int n = 0;
   for (; section_words[n]; n++) /* without quotes */
@@ -179,6 +234,8 @@ static bool begins_line(const Parser *p, Span at) {
 
 static void add_help(Parser *p, Diag *diag, const Expected *all, Span at,
                      const char *found, const char *text) {
+  if (expects(all, "the end of the line") && add_foreign_help(p, diag, at))
+    return;
   if (add_remedy(p, diag, all, found))
     return;
   if (listed(operators, found) && expects(all, "'->'") && !expects(all, "'+'"))
@@ -195,6 +252,8 @@ static void add_help(Parser *p, Diag *diag, const Expected *all, Span at,
            p->pending == '{') {
     diag_help(diag, "put the '{' on the line before");
     p->brace_told = true;
+  } else if (expects(all, "'{'") && strcmp(found, "the end of the line") == 0) {
+    diag_help(diag, "a body is a block { .. }, or = and one expression");
   }
 }
 

@@ -331,7 +331,7 @@ void diags_print_json(const Diags *d, FILE *out) {
 
 /* --- names ---------------------------------------------------------------- */
 
-enum { LONGEST_NAME = 40 };
+enum { LONGEST_NAME = 40, SHORTEST_BEGINNING = 3 };
 
 static char lower_case(char c) {
   return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
@@ -367,6 +367,12 @@ static int distance(const char *a, int na, const char *b, int nb) {
 }
 
 /* Near means: one letter in three is wrong at most. The first of equals. */
+/* One is the beginning of the other: batch_size, batch. */
+static bool begins(const char *a, size_t n, const char *b, size_t m) {
+  size_t least = n < m ? n : m;
+  return least >= SHORTEST_BEGINNING && !strncmp(a, b, least);
+}
+
 const char *nearest_name(const char *name, const char *const *names, int n) {
   const char *best = NULL;
   size_t length = strlen(name);
@@ -381,6 +387,14 @@ const char *nearest_name(const char *name, const char *const *names, int n) {
     if (far <= limit && !(best && far == limit)) {
       best = names[i];
       limit = far;
+    }
+  }
+  for (int i = 0, longest = 0; !best && i < n; i++) {
+    int other = (int)strlen(names[i]);
+    if (other > longest && other <= LONGEST_NAME &&
+        begins(name, length, names[i], (size_t)other)) {
+      best = names[i];
+      longest = other;
     }
   }
   return best;
