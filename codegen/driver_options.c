@@ -92,7 +92,7 @@ static const Option options[] = {
      IN(RUN) | IN(TEST), "compile anew, and keep nothing for the next time",
      {0}},
     {"-v", NULL, FLAG, false, FIELD(verbose), 0, 0, NET_FILE | IN(OPT),
-     "tell the time of each step of the compilation", {0}},
+     "tell where the time goes", {0}},
     {"--help", NULL, FLAG, false, FIELD(help), 0, 0,
      READS | IN(EXPLAIN), "show this", {0}},
 };

@@ -36,6 +36,7 @@ static Status work(Compile *c, Work *what) {
   bind_for(p, jit, c->o->command);
   tell_time(c->o, "in memory", start);
   NetOptions run = c->o->run;
+  run.verbose = run.verbose || (c->o->verbose && c->o->command == CMD_RUN);
   run.trace = trace_step;
   run.trace_context = c;
   Status status = (Status)what(p, &run);

@@ -314,7 +314,7 @@ typedef struct NetTraining {
   struct NetTarget *target;  /* NET_WATCHES of them */
   double waited, stepped, tested, begun; /* seconds, of the epoch */
   char *before;              /* the variables that the epoch began with, */
-  int64_t before_batch;      /* before that batch of it */
+  int64_t before_batch;      /* before that batch of it; NULL: too many */
 } NetTraining;
 
 /* The number of the update, from 0, that the last batch belonged to. */

@@ -11,18 +11,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What is kept must fit in what a run may take beside the plan and the data: an
+ * executable 10 MB, `netc run` 60. */
+static const int64_t KEPT_ALONE = 8000000, KEPT_IN_NETC = 48000000;
+
 /* Variables lie first in the arena, up to the scalars. */
 static size_t variables(const NetTraining *t) {
   return (size_t)t->r->p->scalars;
 }
 
 bool net_trace_init(NetTraining *t, DataError *e) {
+  int64_t most = t->r->o->trace ? KEPT_IN_NETC : KEPT_ALONE;
+  if (t->r->p->scalars > most) return true;
   t->before = data_alloc(t->r->p->scalars + 1, 1, e);
   return t->before != NULL;
 }
 
 void net_trace_keep(NetTraining *t) {
-  memcpy(t->before, t->r->arena, variables(t));
+  if (t->before) memcpy(t->before, t->r->arena, variables(t));
   t->before_batch = t->s.batch;
 }
 
@@ -90,6 +96,12 @@ static void write_replay(const NetTraining *t) {
 void net_trace(NetTraining *t) {
   const NetOptions *o = t->r->o;
   DataError e;
+  if (!t->before) {
+    fprintf(stderr, "note: the operation is not looked for: %.0f MB of variables "
+            "are too many to be kept for it\n",
+            (double)t->r->p->scalars / 1e6);
+    return;
+  }
   char *copy = data_alloc(t->r->p->scalars + 1, 1, &e);
   if (copy && find(t, copy)) {
     if (o->trace) o->trace(o->trace_context, t->r->p, t->r->arena);

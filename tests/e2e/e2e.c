@@ -132,6 +132,15 @@ static void seeds_differ(void) {
   check_that(!same_files(a, b), "two seeds give the same weights");
 }
 
+/* -v tells of the compilation and of the run. */
+static void tells_times(void) {
+  Run r = EXPECT(0, check_netc(), "run", MODEL, "--data", SHAPES, "--epochs",
+                 "1", "--quiet", "-v");
+  check_that(strstr(r.err, "lower ") && strstr(r.err, " % waiting for data, "),
+             "%s", r.err);
+  run_free(&r);
+}
+
 /* Every library that ldd names. */
 static void needs_libc_alone(const char *program) {
   static const char *const allowed[] = {"linux-vdso.so", "libc.so.6",
@@ -331,6 +340,7 @@ void suite_e2e(void) {
                                          {"CIFAR-10", cifar10},
                                          {"the same bits", repeats},
                                          {"seeds", seeds_differ},
+                                         {"times", tells_times},
                                          {"executable", builds},
                                          {"of a variant", builds_a_variant},
                                          {"bad data", bad_data},

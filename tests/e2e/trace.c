@@ -93,6 +93,28 @@ static void test_cases(void) {
   for (int i = 0; i < CASES; i++) check_case(&cases[i]);
 }
 
+/* More variables than an executable may keep beside its plan. */
+static void test_large(void) {
+  static const struct Case large = {
+      "a large net", "x -> linear(1500) -> linear(1500)",
+      "sum(exp(abs(x) + 100))", "0", "", NULL, NULL};
+  char path[256], program[256];
+  snprintf(path, sizeof path, "%s", check_path("large.net"));
+  snprintf(program, sizeof program, "%s", check_path("large"));
+  write_program(&large, path);
+  Run r = RUN(check_netc(), "build", path, "-o", program);
+  check_that(r.status == 0, "%s", r.err);
+  run_free(&r);
+  r = RUN(program, "--quiet");
+  check_that(r.status == 1 && strstr(r.err, "note: the operation is not looked "
+                                     "for: 9 MB"), "%s", r.err);
+  run_free(&r);
+  r = RUN(check_netc(), "run", path, "--quiet");
+  check_that(r.status == 1 && strstr(r.err, "exp in wild gives inf"), "%s",
+             r.err);
+  run_free(&r);
+}
+
 /* What is no step of this program. */
 static void test_refused(void) {
   char path[256];
@@ -115,6 +137,7 @@ static void test_refused(void) {
 
 static const CheckTest tests[] = {
     {"which operation it was", test_cases},
+    {"more variables than are kept", test_large},
     {"files that are no step", test_refused},
     {NULL, NULL}};
 
