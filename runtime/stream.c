@@ -3,7 +3,8 @@
  * anywhere else would. With augmentation it does; if the step leaves cores
  * alone, workers on these prepare the batches ahead, each in a slot of a ring,
  * and `next` copies the one whose turn it is, or fills it where no worker has
- * come to it yet:
+ * come to it yet, or where one takes far longer than the work does, since other
+ * programs have its core:
  *
  *   batch     0  1  2 | 3  4 | 5  6 ..     taken: 3, claimed: 5
  *             done    | slots |              batch b lies in slot b % slots
@@ -20,6 +21,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
   MAX_WORKERS = 8,
@@ -47,6 +49,7 @@ struct DataStream {
   pthread_mutex_t lock;
   pthread_cond_t work, ready;
   int64_t claimed, round;
+  int64_t cost; /* nanoseconds of a processor that a batch takes */
   bool quit;
   Slot slot[MAX_SLOTS];
 };
@@ -101,6 +104,12 @@ static bool can_claim(const DataStream *s) {
          !s->slot[s->claimed % s->n_slots].busy;
 }
 
+static int64_t nanoseconds(clockid_t clock) {
+  struct timespec t;
+  clock_gettime(clock, &t);
+  return 1000000000 * (int64_t)t.tv_sec + t.tv_nsec;
+}
+
 static void work(DataStream *s, float *scratch) {
   int64_t round = s->round, batch = s->claimed++, epoch = s->epoch;
   Slot *slot = &s->slot[batch % s->n_slots];
@@ -108,11 +117,14 @@ static void work(DataStream *s, float *scratch) {
   int64_t n = real_rows(s, batch);
   slot->busy = true;
   pthread_mutex_unlock(&s->lock);
+  int64_t start = nanoseconds(CLOCK_THREAD_CPUTIME_ID);
   data_fill_training(s->d, rows, n, epoch, s->f, scratch, slot->input);
   data_repeat_last(s->d, s->f, n, slot->input);
+  int64_t cost = nanoseconds(CLOCK_THREAD_CPUTIME_ID) - start;
   pthread_mutex_lock(&s->lock);
+  s->cost = cost;
   slot->busy = false;
-  slot->ready = round == s->round;
+  slot->ready = round == s->round && batch >= s->taken;
   pthread_cond_signal(slot->ready ? &s->ready : &s->work);
 }
 
@@ -206,9 +218,13 @@ DataStream *data_stream_new(const Dataset *d, const NetFunction *f,
   int workers = d->augmented.n > 0 ? count_workers(threads) : 0;
   if (s->scratch && workers == 0)
     return s;
+  pthread_condattr_t steady;
+  pthread_condattr_init(&steady);
+  pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
   pthread_mutex_init(&s->lock, NULL);
   pthread_cond_init(&s->work, NULL);
-  pthread_cond_init(&s->ready, NULL);
+  pthread_cond_init(&s->ready, &steady);
+  pthread_condattr_destroy(&steady);
   s->n_slots = count_slots(s, workers);
   if (workers > s->n_slots - 1)
     workers = s->n_slots - 1;
@@ -268,12 +284,25 @@ void data_stream_start(DataStream *s, const int64_t *rows, int64_t n,
   unlock(s);
 }
 
-/* Copies the batch whose turn it is out of its slot. The lock is held, but for
- * the copying: no worker writes a slot before `taken` has passed it. */
-static void take_slot(DataStream *s, char *arena) {
-  Slot *slot = &s->slot[s->taken % s->n_slots];
+/* Waits for the slot's worker, half as long as it takes to do the same again: so a
+ * worker whose core is taken costs no more than one and a half times the work. */
+static bool wait_for(DataStream *s, const Slot *slot) {
+  int64_t end = nanoseconds(CLOCK_MONOTONIC) + s->cost / 2;
+  struct timespec limit = {.tv_sec = (time_t)(end / 1000000000),
+                           .tv_nsec = (long)(end % 1000000000)};
   while (!slot->ready)
-    pthread_cond_wait(&s->ready, &s->lock);
+    if (pthread_cond_timedwait(&s->ready, &s->lock, &limit))
+      return slot->ready;
+  return true;
+}
+
+/* Copies the batch whose turn it is out of its slot; false: it is not ready. The
+ * lock is held, but for the copying: no worker writes a slot before `taken` has
+ * passed it. */
+static bool take_slot(DataStream *s, char *arena) {
+  Slot *slot = &s->slot[s->taken % s->n_slots];
+  if (!wait_for(s, slot))
+    return false;
   pthread_mutex_unlock(&s->lock);
   for (int k = 0; k < s->f->n_inputs; k++) {
     const NetTensor *t = &s->f->inputs[k];
@@ -281,7 +310,7 @@ static void take_slot(DataStream *s, char *arena) {
            (size_t)(s->f->batch * 4 * data_column(s->d, t->name)->count));
   }
   pthread_mutex_lock(&s->lock);
-  slot->ready = false;
+  return true;
 }
 
 int64_t data_stream_next(DataStream *s, char *arena) {
@@ -289,14 +318,16 @@ int64_t data_stream_next(DataStream *s, char *arena) {
   lock(s);
   if (s->taken < s->batches) {
     real = real_rows(s, s->taken);
-    if (s->claimed > s->taken) {
-      take_slot(s, arena);
-    } else {
+    bool claimed = s->claimed > s->taken;
+    if (!claimed)
       s->claimed++;
+    if (!claimed || !take_slot(s, arena)) {
       unlock(s);
       fill_now(s, s->taken, arena);
       lock(s);
     }
+    if (claimed)
+      s->slot[s->taken % s->n_slots].ready = false;
     s->taken++;
     if (s->n_slots > 0)
       pthread_cond_signal(&s->work);
