@@ -69,6 +69,8 @@ $(BUILD)/%.c: %.y
 $(BUILD)/%.c: %.l
 	@mkdir -p $(@D)
 	flex --header-file=$(@:.c=.h) -o $@ $<
+# what includes them waits for them
+$(BUILD)/frontend/%.h: $(BUILD)/frontend/%.c ;
 $(BUILD)/prelude.c: frontend/prelude.net
 	@mkdir -p $(@D)
 	{ echo 'extern const char frontend_prelude[];'; \

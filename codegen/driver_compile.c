@@ -166,6 +166,9 @@ static bool run_passes(Compile *c, Point last) {
     if (!pass_run(&run, p, &c->stage)) return false;
     if (c->stage.module) c->graphs = c->stage.module;
   }
+  if (c->o->verbose && last >= AT_PLAN)
+    fprintf(stderr, "%-10s %8.3f MB\n", "memory",
+            (double)c->stage.kernels->bytes / 1e6);
   return true;
 }
 

@@ -193,6 +193,11 @@ Expr *expr_except(Parser *p, Span at, Expr *set, Expr *without) {
   return e;
 }
 
+Name name_pair(Parser *p, Name first, Name second) {
+  return (Name){.s = arena_printf(p->arena, "%s %s", first.s, second.s),
+                .span = {first.span.source, first.span.begin, second.span.end}};
+}
+
 Name *name_new(Parser *p, Name name) {
   Name *copy = arena_alloc(p->arena, sizeof *copy);
   *copy = name;

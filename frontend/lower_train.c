@@ -12,7 +12,7 @@
 typedef enum Key {
   KEY_LOSS, KEY_PENALTY, KEY_OPTIMIZER, KEY_BATCH, KEY_EPOCHS, KEY_SHUFFLE,
   KEY_STOP, KEY_KEEP, KEY_INIT, KEY_FREEZE, KEY_CLIP, KEY_SEED, KEY_METRICS,
-  KEY_ACCUMULATE, KEY_AVERAGE, KEY_COUNT
+  KEY_ACCUMULATE, KEY_AVERAGE, KEY_LIMIT, KEY_COUNT
 } Key;
 
 static const char *const key_name[KEY_COUNT] = {
@@ -23,7 +23,8 @@ static const char *const key_name[KEY_COUNT] = {
     [KEY_KEEP] = "keep",       [KEY_INIT] = "init",
     [KEY_FREEZE] = "freeze",   [KEY_CLIP] = "clip",
     [KEY_SEED] = "seed",       [KEY_METRICS] = "metrics",
-    [KEY_ACCUMULATE] = "accumulate", [KEY_AVERAGE] = "average"};
+    [KEY_ACCUMULATE] = "accumulate", [KEY_AVERAGE] = "average",
+    [KEY_LIMIT] = "limit memory"};
 
 struct Setup {
   Span span;
@@ -114,7 +115,8 @@ static void read_numbers(Lower *L, Setup *t) {
       {KEY_BATCH, 1, 1 << 20, &p->batch},
       {KEY_EPOCHS, 0, 1 << 30, &p->epochs},
       {KEY_ACCUMULATE, 1, 1 << 20, &L->accumulate},
-      {KEY_SEED, 0, (int64_t)1 << 53, &seed}};
+      {KEY_SEED, 0, (int64_t)1 << 53, &seed},
+      {KEY_LIMIT, 1, (int64_t)1 << 53, &L->m->limit}};
   for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {
     const Expr *e = key_expr(t, whole[i].key);
     if (e)
@@ -125,6 +127,8 @@ static void read_numbers(Lower *L, Setup *t) {
   if (L->options->batch > 0)
     p->batch = L->options->batch;
   p->seed = (uint64_t)seed;
+  if (t->entry[KEY_LIMIT])
+    L->m->limit_at = t->entry[KEY_LIMIT]->span;
   const Expr *e = key_expr(t, KEY_SHUFFLE);
   if (e)
     need_flag(s, e->span, eval(s, e), "shuffle", &p->shuffle);

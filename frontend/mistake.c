@@ -40,7 +40,8 @@ static const char *const section_words[] = {
     "'init'",  "'schedule'", "'optimizer'", "'net'",  "'data'",
     "'train'", "'variant'",  NULL};
 static const char *const other_names[] = {
-    "a name", "'weight'", "'bias'", "'scale'", "'state'", "'without'", NULL};
+    "a name", "'weight'", "'bias'", "'scale'", "'state'", "'without'",
+    "'limit'", NULL};
 static const char *const reserved_words[] = {
     "'if'", "'then'",   "'else'",   "'and'",  "'or'",    "'not'",
     "'as'", "'except'", "'repeat'", "'true'", "'false'", NULL};

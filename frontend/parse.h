@@ -89,6 +89,8 @@ Expr *expr_if(Parser *p, Span at, Expr *condition, Expr *yes, Expr *no);
 Expr *expr_except(Parser *p, Span at, Expr *set, Expr *without);
 Expr *expr_pipeline(Parser *p, Span at, Expr *input, List stages /* Stage */);
 Name *name_new(Parser *p, Name name);
+/* `limit memory`: a key of two words. */
+Name name_pair(Parser *p, Name first, Name second);
 Arg *arg_new(Parser *p, Span at, Name name, Expr *value);
 
 Stage *stage_call(Parser *p, Expr *call);

@@ -88,7 +88,7 @@ static const List empty;
 %token <string> SCHEDULE "'schedule'" OPTIMIZER "'optimizer'" NET "'net'"
 %token <string> DATA "'data'" TRAIN "'train'" VARIANT "'variant'"
 %token <string> WEIGHT "'weight'" BIAS "'bias'" SCALE "'scale'"
-%token <string> STATE "'state'" WITHOUT "'without'"
+%token <string> STATE "'state'" WITHOUT "'without'" LIMIT "'limit'"
 %token IF "'if'" THEN "'then'" ELSE "'else'" AND "'and'" OR "'or'" NOT "'not'"
 %token AS "'as'" EXCEPT "'except'" REPEAT "'repeat'" TRUE "'true'"
 %token FALSE "'false'"
@@ -99,7 +99,7 @@ static const List empty;
 %token '\'' "\"'\"" '(' "'('" ')' "')'" '[' "'['" ']' "']'" '{' "'{'" '}' "'}'"
 
 %type <string> word
-%type <name> name
+%type <name> name limit key
 %type <list> params param_list items item_list args arg_list names chain
 %type <list> stmt_lines stmt_seq entries entry_lines entry_seq
 %type <list> plain_entry_lines plain_entry_seq setting_lines setting_seq
@@ -112,7 +112,7 @@ static const List empty;
 %type <arg> arg
 %type <param> param
 %type <stmt> stmt
-%type <entry> entry plain_entry setting train_setting
+%type <entry> entry plain_entry setting key_setting train_setting
 %type <item> item definition data train variant
 %type <binary> compare_op
 %type <def_kind> def_kind
@@ -242,7 +242,13 @@ setting_seq:
 | seps train_setting { $$ = empty; list_add(p, &$$, $2); }
 | setting_seq seps train_setting { $$ = $1; list_add(p, &$$, $3); }
 ;
-train_setting: setting | broken { $$ = NULL; };
+train_setting: key_setting | broken { $$ = NULL; };
+key_setting:
+  setting
+| limit '=' value { $$ = entry_value(p, @$, $1, $3); }
+;
+limit: LIMIT IDENT { $$ = name_pair(p, name_at(@1, $1), name_at(@2, $2)); };
+key: name | limit;
 
 variant:
   VARIANT name '{' variant_lines '}'
@@ -264,13 +270,13 @@ variant_seq:
   }
 ;
 variant_line:
-  setting { $$ = (VariantLines){0}; list_add(p, &$$.entries, $1); }
+  key_setting { $$ = (VariantLines){0}; list_add(p, &$$.entries, $1); }
 | WITHOUT names { $$ = (VariantLines){.without = $2}; }
 | broken { $$ = (VariantLines){0}; }
 ;
 names:
-  name           { $$ = empty; list_add(p, &$$, name_new(p, $1)); }
-| names ',' name { $$ = $1; list_add(p, &$$, name_new(p, $3)); }
+  key           { $$ = empty; list_add(p, &$$, name_new(p, $1)); }
+| names ',' key { $$ = $1; list_add(p, &$$, name_new(p, $3)); }
 ;
 
 /* --- statements ----------------------------------------------------------- */
@@ -402,6 +408,7 @@ name: word { $$ = name_at(@1, $1); };
 word:
   IDENT | CONST | IMPORT | LAYER | LOSS | PENALTY | INIT | SCHEDULE | OPTIMIZER
 | NET | DATA | TRAIN | VARIANT | WEIGHT | BIAS | SCALE | STATE | WITHOUT
+| LIMIT
 ;
 
 %%

@@ -212,6 +212,8 @@ typedef struct Module {
   Var *var; /* in order of declaration */
   int n_graphs;
   Graph *graph[4];
+  int64_t limit; /* bytes that the plan may need; 0: any number */
+  Span limit_at;
   Span objective; /* the user's loss, for messages; else nowhere */
 } Module;
 

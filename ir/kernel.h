@@ -112,6 +112,8 @@ typedef struct KModule {
   int64_t *var_offset;   /* bytes; -1 before `plan` */
   int64_t scalars;       /* offset of the scalars; -1 before `plan` */
   int64_t bytes;         /* of the whole arena; -1 before `plan` */
+  int64_t limit;         /* bytes that the arena may have; 0: any number */
+  Span limit_at;         /* where that was said */
   const char *cpu;       /* NULL before `schedule` */
   int n_funcs;
   KFunc *func[4];

@@ -211,6 +211,8 @@ static void add_func(Text *t, const KFunc *f) {
 
 void print_kmodule(Text *t, const KModule *m) {
   text_add(t, "kernels");
+  if (m->limit > 0)
+    text_add(t, " limit=%lld", (long long)m->limit);
   if (m->cpu) {
     text_add(t, " cpu=");
     text_add_name(t, m->cpu);

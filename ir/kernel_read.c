@@ -527,11 +527,11 @@ static void read_var(Reader *r, size_t begin) {
   add_place(r, &r->vars, begin);
 }
 
-/* `kernels cpu=NAME scalars=N bytes=N` */
+/* `kernels limit=N cpu=NAME scalars=N bytes=N` */
 static bool read_header(Reader *r) {
   Lex *l = &r->l;
   KModule *m = r->m;
-  if (!lex_want(l, "kernels"))
+  if (!lex_want(l, "kernels") || !lex_limit(l, &m->limit))
     return false;
   if (lex_take(l, "cpu")) {
     m->cpu = lex_want(l, "=") ? lex_name(l, "a processor") : NULL;

@@ -283,3 +283,8 @@ bool lex_locs(Lex *l, int *n, Loc *locs) {
   } while (lex_take(l, ","));
   return true;
 }
+
+bool lex_limit(Lex *l, int64_t *bytes) {
+  if (!lex_take(l, "limit")) return true;
+  return lex_want(l, "=") && lex_int(l, 1, INT64_MAX, bytes);
+}

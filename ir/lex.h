@@ -44,6 +44,8 @@ bool lex_number(Lex *l, double *v);
 bool lex_ints(Lex *l, int64_t least, int64_t greatest, int most, int *n,
               int64_t *v);
 bool lex_type(Lex *l, Type *type);
+/* Nothing, or `limit=BYTES`. */
+bool lex_limit(Lex *l, int64_t *bytes);
 /* Nothing, or `@ FILE:LINE:COLUMN STAGE, ..`; at most MAX_LOCS. */
 bool lex_locs(Lex *l, int *n, Loc *locs);
 

@@ -111,7 +111,10 @@ void print_graph(Text *t, const Graph *g) {
 }
 
 void print_module(Text *t, const Module *m) {
-  text_add(t, "module\n");
+  text_add(t, "module");
+  if (m->limit > 0)
+    text_add(t, " limit=%lld", (long long)m->limit);
+  text_add(t, "\n");
   for (int i = 0; i < m->n_vars; i++) {
     const Var *v = &m->var[i];
     text_add(t, "var ");

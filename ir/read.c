@@ -1,6 +1,6 @@
 /* Reads the text form of graphs that print.c writes:
  *
- *   module
+ *   module limit=BYTES            (the limit may lack)
  *   var NAME KIND TYPE
  *   func NAME {
  *     %N = OP %N, .. ATTRIBUTES : TYPE  @ FILE:LINE:COLUMN STAGE, ..
@@ -260,7 +260,7 @@ Module *read_module(Arena *a, Diags *d, const Source *source) {
     lex_fail(l, "E0901", 0, "expected 'module', not an empty text");
     return NULL;
   }
-  if (!lex_want(l, "module") || !lex_want_end(l))
+  if (!lex_want(l, "module") || !lex_limit(l, &r.m->limit) || !lex_want_end(l))
     return NULL;
   while (lex_line(l)) {
     size_t begin = lex_here(l);

@@ -384,7 +384,7 @@ static KFunc *fuse_graph(Arena *a, const Graph *from) {
 KModule *pass_fuse(Arena *a, const Module *m) {
   KModule *k = arena_alloc(a, sizeof *k);
   *k = (KModule){.arena = a, .n_vars = m->n_vars, .var = m->var,
-                 .scalars = -1, .bytes = -1};
+                 .limit = m->limit, .limit_at = m->limit_at, .scalars = -1, .bytes = -1};
   k->var_offset = arena_alloc(a, (size_t)(m->n_vars + 1) * sizeof(int64_t));
   for (int i = 0; i < m->n_vars; i++) k->var_offset[i] = -1;
   for (int i = 0; i < m->n_graphs; i++)

@@ -8,6 +8,8 @@ const PassInfo pass_info[PASS_COUNT] = {
     [PASS_SIMPLIFY] = {"simplify", "algebra that keeps the value", false, false},
     [PASS_FUSE] = {"fuse", "from graphs to kernels", false, true},
     [PASS_SCHEDULE] = {"schedule", "how each kernel's loops are run", true, true},
+    [PASS_RECOMPUTE] = {"recompute", "cheap values again, where memory is limited",
+                        true, true},
     [PASS_PLAN] = {"plan", "order, lifetimes and offsets", true, true},
 };
 
@@ -22,6 +24,9 @@ static void run(PassRun *r, PassId pass, Stage *s) {
     break;
   case PASS_SCHEDULE:
     s->kernels = pass_schedule(a, s->kernels, &r->cpu);
+    break;
+  case PASS_RECOMPUTE:
+    s->kernels = pass_recompute(a, s->kernels, &r->cpu, r->diags);
     break;
   case PASS_PLAN: s->kernels = pass_plan(a, s->kernels); break;
   case PASS_COUNT: defect("no pass");

@@ -39,13 +39,19 @@ typedef struct Choice {
 } Choice;
 Choice choose_schedule(const Kernel *k, const Cpu *cpu);
 
+/* recompute.c: where the plan would need more than the module's limit, computes
+ * cheap values again. Needs schedules. NULL after a diagnostic if it does not fit
+ * in spite of that. */
+KModule *pass_recompute(Arena *a, const KModule *m, const Cpu *cpu, Diags *d);
+
 /* plan.c: lifetimes of buffers, and offsets in one arena. */
 KModule *pass_plan(Arena *a, const KModule *m);
 
 /* pass.c: the table of passes and the runner. A stage is a Module up to
  * `simplify`, a KModule from `fuse` on. */
 typedef enum PassId {
-  PASS_GRAD, PASS_SIMPLIFY, PASS_FUSE, PASS_SCHEDULE, PASS_PLAN, PASS_COUNT
+  PASS_GRAD, PASS_SIMPLIFY, PASS_FUSE, PASS_SCHEDULE, PASS_RECOMPUTE,
+  PASS_PLAN, PASS_COUNT
 } PassId;
 typedef struct PassInfo {
   const char *name;    /* on the command line, in dumps, of the golden folder */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "passes/passes.h"
+#include "passes/plan.h"
 
 enum { ALIGN = 64 };
 
@@ -37,25 +37,24 @@ static int64_t fixed_offset(const KModule *m, const Buffer *b) {
   defect("no place for %s %s", buffer_kind_name[b->kind], b->name);
 }
 
-typedef struct Life {
-  int buffer, first, last;
-  int64_t bytes;
-} Life;
-
-static Life life_of(const KFunc *f, int b) {
-  Life l = {.buffer = b, .first = f->n_kernels, .last = -1,
-            .bytes = bytes_of(&f->buffer[b].type)};
+Life *plan_lives(Arena *a, const KFunc *f) {
+  Life *life = arena_alloc(a, (size_t)(f->n_buffers + 1) * sizeof *life);
+  for (int b = 0; b < f->n_buffers; b++)
+    life[b] = (Life){.buffer = b, .first = f->n_kernels, .last = -1,
+                     .bytes = bytes_of(&f->buffer[b].type)};
   for (int i = 0; i < f->n_kernels; i++)
     for (int n = 0; n < f->kernel[i]->n_instrs; n++) {
       const Instr *x = &f->kernel[i]->instr[n];
-      if ((x->kop != K_LOAD && x->kop != K_STORE) || x->buffer != b) continue;
-      if (i < l.first) l.first = i;
-      l.last = i;
+      if (x->kop != K_LOAD && x->kop != K_STORE) continue;
+      Life *l = &life[x->buffer];
+      if (i < l->first) l->first = i;
+      l->last = i;
     }
-  if (f->buffer[b].kind == BUF_INPUT) l.first = -1;
+  for (int b = 0; b < f->n_buffers; b++)
+    if (f->buffer[b].kind == BUF_INPUT) life[b].first = -1;
   for (int i = 0; i < f->n_results; i++)
-    if (f->result[i].buffer == b) l.last = f->n_kernels;
-  return l;
+    life[f->result[i].buffer].last = f->n_kernels;
+  return life;
 }
 
 static int by_size(const void *x, const void *y) {
@@ -84,14 +83,13 @@ static int64_t lowest_free(const KFunc *f, const Life *placed, int n,
 
 /* Returns the end of the function's part of the arena. */
 static int64_t place_func(Arena *a, const KModule *m, KFunc *f, int64_t start) {
-  Life *life = arena_alloc(a, (size_t)(f->n_buffers + 1) * sizeof *life);
+  Life *life = plan_lives(a, f);
   int n = 0;
   for (int b = 0; b < f->n_buffers; b++) {
-    BufferKind kind = f->buffer[b].kind;
-    if (kind == BUF_VAR || kind == BUF_SCALAR)
+    if (plan_is_fixed(&f->buffer[b]))
       f->buffer[b].offset = fixed_offset(m, &f->buffer[b]);
     else
-      life[n++] = life_of(f, b);
+      life[n++] = life[b];
   }
   qsort(life, (size_t)n, sizeof *life, by_size);
   int64_t end = start;
@@ -122,4 +120,11 @@ KModule *pass_plan(Arena *a, const KModule *m) {
     if (end > out->bytes) out->bytes = end;
   }
   return out;
+}
+
+int64_t plan_bytes(Arena *a, const KModule *m, KFunc *f) {
+  KModule one = *m;
+  one.n_funcs = 1;
+  one.func[0] = f;
+  return pass_plan(a, &one)->bytes;
 }

@@ -57,6 +57,8 @@ static Node *copy(void *context, const Rebuild *r, const Node *n,
 
 Module *module_rebuild(Arena *a, const Module *m, Remake *make, void *context) {
   Module *out = module_new(a);
+  out->limit = m->limit;
+  out->limit_at = m->limit_at;
   out->objective = m->objective;
   for (int i = 0; i < m->n_vars; i++)
     module_add_var(out, m->var[i].name, m->var[i].kind, m->var[i].type);

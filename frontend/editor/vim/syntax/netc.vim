@@ -19,7 +19,7 @@ syntax match netcSection "^\s*\%(layer\|loss\|penalty\|init\|schedule\|optimizer
 syntax match netcSection "^\s*\%(const\|data\|variant\)\ze\s\+\h" nextgroup=netcDefined skipwhite
 syntax match netcSection "^\s*import\ze\s*\""
 syntax match netcSection "^\s*train\ze\s*{"
-syntax match netcSection "\%(^\|[{;]\)\s*\zs\%(without\)\ze\s\+\h"
+syntax match netcSection "\%(^\|[{;]\)\s*\zs\%(without\|limit\)\ze\s\+\h"
 syntax match netcDefined "\h\w*" contained
 
 " Declarations inside a section.
