@@ -232,6 +232,7 @@ int net_run_open(NetRun *r, const NetProgram *p, const NetOptions *o,
       (o->resume && !net_checkpoint_open(r, o->resume, &e)) ||
       !make_arena(r, &e) || !open_data(r, command, &e))
     return net_tell(r, &e);
+  r->checked = net_seconds();
   r->pool = net_pool_new(o->threads);
   if (!first_weights(r, command, &e) ||
       !net_log_open(&r->log, o->log, r->resume.state.log_bytes, &e))

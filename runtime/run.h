@@ -264,6 +264,7 @@ typedef struct NetRun {
   NetLog log;
   NetProgress progress;
   NetResume resume;
+  double checked; /* when the data were, by net_seconds */
 } NetRun;
 /* Opens the data, checks that it fits the function, and makes the arena with
  * the first weights in it. Returns the exit status, all told on stderr; after

@@ -136,6 +136,28 @@ static void tell_times(const NetTraining *t) {
           100 * t->stepped / all, 100 * t->tested / all);
 }
 
+/* --verbose: how long the first step was waited for; and at the end, what of the
+ * machine's memory was taken. */
+static void tell_start(const NetTraining *t) {
+  if (t->r->o->verbose)
+    fprintf(stderr, "first step %.2f ms after the data were checked\n",
+            1e3 * (net_seconds() - t->r->checked));
+}
+
+/* getrusage would count what the process was before exec. */
+static void tell_memory(const NetTraining *t) {
+  FILE *f = t->r->o->verbose ? fopen("/proc/self/status", "r") : NULL;
+  char line[256];
+  long kib = -1;
+  while (f && fgets(line, sizeof line, f))
+    if (sscanf(line, "VmHWM: %ld", &kib) == 1) break;
+  if (f) fclose(f);
+  if (kib > 0)
+    fprintf(stderr, "resident memory at most %.2f MB, of which %.2f MB "
+            "planned\n", (double)kib * 1024 / 1e6,
+            (double)t->r->p->arena_bytes / 1e6);
+}
+
 /* ---- stepping ---- */
 
 static void add(NetSums *s, double loss, double total, int64_t n,
@@ -343,8 +365,10 @@ static int train(NetTraining *t) {
   r->progress.validation = t->s.validation;
   r->progress.done_before = (double)t->s.step;
   r->progress.samples_before = t->s.samples;
+  tell_start(t);
   while (!status && t->s.epoch < t->s.epochs && !t->s.stopped)
     status = train_epoch(t);
+  tell_memory(t);
   if (!status && net_run_interrupted()) status = NET_INTERRUPTED;
   if (status == NET_INTERRUPTED) return interrupted(t);
   if (!status) return finish(t);

@@ -244,12 +244,14 @@ static void test_zeros(void) {
 
 static void test_verbose(void) {
   Child c = line_run_data(&line_program, "", "--quiet --verbose");
-  double seconds, data, steps, tests;
-  int n = sscanf(c.err, "epoch 1: %lf s, of which %lf %% waiting for data, "
-                 "%lf %% in steps, %lf %% in evaluation\nepoch 2: ", &seconds,
-                 &data, &steps, &tests);
-  check_that(n == 4 && data >= 0 && steps >= 0 && data + steps + tests <= 100.1,
+  double start, seconds, data, steps, tests;
+  int n = sscanf(c.err, "first step %lf ms after the data were checked\n"
+                 "epoch 1: %lf s, of which %lf %% waiting for data, "
+                 "%lf %% in steps, %lf %% in evaluation\nepoch 2: ", &start,
+                 &seconds, &data, &steps, &tests);
+  check_that(n == 5 && data >= 0 && steps >= 0 && data + steps + tests <= 100.1,
              "%s", c.err);
+  CU_ASSERT_PTR_NOT_NULL(strstr(c.err, "resident memory at most "));
   child_free(&c);
 }
 
