@@ -9,8 +9,9 @@
  * table, so derivatives of derivatives need nothing more: an inner `grad` is
  * expanded before the objective that contains it is swept.
  *
- * Where mathematics leaves a choice PyTorch's is taken: |x| has 0 at 0, a
- * maximum over axes sends all to the first largest. Shapes agree everywhere;
+ * Where mathematics leaves a choice PyTorch's is taken: |x| has 0 at 0, the
+ * larger of two halves what equal ones get, a maximum over axes sends all to the
+ * first largest. Shapes agree everywhere;
  * the one rule that sums is that of BROADCAST. New nodes carry the locations
  * of the node that they are the adjoint of. */
 #include "passes/passes.h"
@@ -145,15 +146,37 @@ RULE(POW) {
   }
 }
 
-/* The first operand where it is beyond the second, otherwise the second. */
-static void give_either(Sweep *s, const Node *n, Node *first, Node *dy) {
-  Node *zero = NUM(0, dy);
-  GIVE(0, SELECT(first, dy, zero));
-  GIVE(1, SELECT(first, zero, dy));
+static bool is_number(const Node *n) {
+  while (n->op == OP_BROADCAST || n->op == OP_RESHAPE || n->op == OP_CAST)
+    n = n->in[0];
+  return n->op == OP_CONST;
 }
 
-RULE(MAX) { give_either(s, n, BI(LT, B, A), dy); }
-RULE(MIN) { give_either(s, n, BI(LT, A, B), dy); }
+/* Both get half where the operands are equal, but beside a number, as in a relu,
+ * nothing: each gets dy where it is beyond the other. */
+static void give_beyond(Sweep *s, const Node *n, Node *first, Node *second,
+                        Node *dy) {
+  Node *zero = NUM(0, dy);
+  if (is_number(A) || is_number(B)) {
+    GIVE(0, SELECT(first, dy, zero));
+    GIVE(1, SELECT(second, dy, zero));
+    return;
+  }
+  Node *half = BI(MUL, dy, NUM(0.5, dy));
+  Node *same = SELECT(BI(EQ, A, B), half, dy);
+  GIVE(0, SELECT(second, zero, same));
+  GIVE(1, SELECT(first, zero, same));
+}
+
+RULE(MAX) {
+  Node *first = BI(LT, B, A);
+  give_beyond(s, n, first, BI(LT, A, B), dy);
+}
+
+RULE(MIN) {
+  Node *first = BI(LT, A, B);
+  give_beyond(s, n, first, BI(LT, B, A), dy);
+}
 
 RULE(SELECT) {
   Node *zero = NUM(0, dy);

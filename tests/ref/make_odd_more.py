@@ -402,5 +402,46 @@ net m(x: [12]) {
                            for v in (w,)))
 
 
+@program
+class zeros(Program):
+    """Weights that begin as 0: what the derivatives are just where the parts of
+    an activation, a loss or a maximum meet."""
+    data = "number"
+    net = """\
+layer still(x: [n], m) {
+  weight W: [m, n] = 0
+  x @ W'
+}
+
+net logits(x: [12]) { x -> still(3) }
+
+net m(x: [12]) {
+  h = x -> still(4) as s
+  smooth = concat(h -> softplus, h -> softplus(3), h -> mish, h -> elu(0.5))
+  bent   = concat(h -> selu, h -> leaky_relu(0.2), h -> prelu, h -> relu6)
+  larger = concat(max(0, h), max(h, -2 * h), min(h, 3 * h), max(min(h, 1), 0))
+  concat(smooth, bent, larger) -> linear(3)
+}
+"""
+    train = """\
+  loss      = squared_error(m(x), y) +
+              binary_cross_entropy(logits(x), if y > 0 then 1 else 0, pos_weight = 3)
+  optimizer = sgd(lr = 0.1)
+"""
+
+    def loss(self, P, S, x, y, t):
+        h = x @ P["m.s.W"].T
+        z = torch.cat([F.softplus(h), F.softplus(h, 3), F.mish(h),
+                       F.elu(h, 0.5), F.selu(h), F.leaky_relu(h, 0.2),
+                       F.prelu(h, P["m.prelu1.a"]), F.relu6(h), torch.relu(h),
+                       torch.maximum(h, -2 * h), torch.minimum(h, 3 * h),
+                       F.hardtanh(h, 0, 1)], 1)
+        p = x @ P["logits.still1.W"].T
+        three = torch.tensor(3, dtype=x.dtype)
+        return (F.mse_loss(lin(P, "m.linear1", z), y) +
+                F.binary_cross_entropy_with_logits(
+                    p, (y > 0).to(x.dtype), pos_weight=three))
+
+
 if __name__ == "__main__":
     make_odd.main([name for name in make_odd.PROGRAMS if name not in FIRST])
