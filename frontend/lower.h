@@ -385,7 +385,7 @@ Node *real_rows(Lower *L);
 /* select(real, v, value) for a node whose axis 0 is the batch. */
 Node *mask_rows(Lower *L, Node *v, double value);
 Node *scalar_leaf(Lower *L, const char *name);
-/* A list of numbers as a tensor of one axis. */
+/* A list of numbers as a tensor of one axis, of lists as one of several. */
 const Value *list_tensor(const Scope *s, Span at, const Value *list);
 Node *broadcast_rows(Lower *L, Node *of_batch, const Node *like);
 
@@ -481,10 +481,15 @@ typedef struct Call {
   const Value *piped;
   Instance *own; /* whose parameters the body takes; NULL: a new one */
   const Value *second; /* the argument behind `piped`, or NULL */
+  const Value *const *instead; /* of a stage that is called again: what goes
+                                  before `args`, by parameter, or NULL */
 } Call;
 const Value *call_def(Scope *s, const Call *c);
 /* A scope for the body, without arguments. */
 Scope *scope_for_call(Scope *s, const Call *c);
+/* The values of the parameters from `first` on, as given; NULL where nothing is.
+ * False after a mistake. */
+bool take_args(const Call *c, int first, const Value **given);
 /* Binds arguments to the parameters from `first` on. */
 bool bind_args(Scope *inner, const Call *c, int first);
 /* lower_match.c: checks a value against a parameter's shape, binds the names in

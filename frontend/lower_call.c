@@ -70,8 +70,7 @@ static bool unknown_argument(const Call *c, const Arg *arg, int first) {
   return false;
 }
 
-/* The values of the parameters, as given; NULL where nothing is. */
-static bool take_args(const Call *c, int first, const Value **given) {
+bool take_args(const Call *c, int first, const Value **given) {
   const Definition *d = c->def->ast;
   const Expr *e = c->args;
   bool good = true;
@@ -89,6 +88,8 @@ static bool take_args(const Call *c, int first, const Value **given) {
       too_many_arguments(c->args_scope, arg->span, d->name.s,
                          d->n_params - first);
       return false;
+    } else if (c->instead && c->instead[k]) {
+      given[k] = c->instead[k];
     } else if (given[k]) {
       fail(c->args_scope, "E0408", arg->span, "%s is given twice",
            d->params[k].name.s);
@@ -98,6 +99,8 @@ static bool take_args(const Call *c, int first, const Value **given) {
       good = good && given[k]->kind != V_POISON;
     }
   }
+  for (int i = first; c->instead && i < d->n_params; i++)
+    given[i] = c->instead[i] ? c->instead[i] : given[i];
   return good && !(c->piped && c->piped->kind == V_POISON);
 }
 
@@ -213,7 +216,8 @@ const Value *call_def(Scope *s, const Call *c) {
 static const Value *call_penalty(Scope *s, const Def *def, const Expr *call,
                                  const Value *piped) {
   Lower *L = s->L;
-  Call c = {def, call, call, s, piped, NULL, NULL};
+  Call c = {.def = def, .at = call, .args = call, .args_scope = s,
+            .piped = piped};
   const Value *set = piped;
   Expr *rest = arena_alloc(L->a, sizeof *rest);
   *rest = *call;
@@ -254,7 +258,8 @@ static const Value *call_found(Scope *s, const Def *def, const Expr *call,
   case DEF_LOSS:
   case DEF_INIT:
   case DEF_SCHEDULE:
-    return call_def(s, &(Call){def, call, call, s, piped, NULL, NULL});
+    return call_def(s, &(Call){.def = def, .at = call, .args = call,
+                               .args_scope = s, .piped = piped});
   case DEF_OPTIMIZER:
   case DEF_COUNT:
     break;

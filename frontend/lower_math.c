@@ -350,24 +350,45 @@ static const Value *over_lists(const Scope *s, Span at, Op op, int n,
   return value_list(L, length, item);
 }
 
-/* A list of numbers as a tensor of one axis. */
+/* An item of a list as a part of length 1 along a new first axis, or NULL. */
+static Node *list_part(const Scope *s, Span at, const Value *item) {
+  Lower *L = s->L;
+  int64_t dim[MAX_RANK + 1] = {1};
+  double v;
+  if (item->kind == V_LIST) {
+    const Value *t = list_tensor(s, at, item);
+    if (t->kind == V_POISON)
+      return NULL;
+    const Type *type = &t->node->type;
+    memcpy(dim + 1, type->dim, (size_t)type->rank * sizeof *dim);
+    return check_size(s, at, type->rank + 1, dim)
+               ? reshape_to(L, t->node, type->rank + 1, dim)
+               : NULL;
+  }
+  return need_number(s, at, item, "an item of this list", &v)
+             ? graph_const(L->g, v, type_of(T_F32, 1, dim))
+             : NULL;
+}
+
 const Value *list_tensor(const Scope *s, Span at, const Value *list) {
   Lower *L = s->L;
-  Node **one = arena_alloc(L->a, (size_t)(list->n + 1) * sizeof *one);
-  int64_t length = 1;
+  Node **part = arena_alloc(L->a, (size_t)(list->n + 1) * sizeof *part);
   if (list->n == 0) {
     fail(s, "E0301", at, "an empty list has no numbers");
     return &poison;
   }
   set_loc(s, at);
   for (int i = 0; i < list->n; i++) {
-    double v;
-    if (!need_number(s, at, list->item[i], "an item of this list", &v))
+    if (!(part[i] = list_part(s, at, list->item[i])))
       return &poison;
-    one[i] = graph_const(L->g, v, type_of(T_F32, 1, &length));
+    if (type_equal(&part[i]->type, &part[0]->type))
+      continue;
+    fail(s, "E0303", at, "the items of a list have one shape, but this is %s and "
+         "%s", value_text(L, list->item[0]), value_text(L, list->item[i]));
+    return &poison;
   }
-  Node *row = list->n == 1 ? one[0] : graph_concat(L->g, list->n, one, 0);
-  return value_node(L, row, false);
+  Node *whole = list->n == 1 ? part[0] : graph_concat(L->g, list->n, part, 0);
+  return value_node(L, whole, false);
 }
 
 /* Random operands take the shape of the others. */

@@ -79,7 +79,8 @@ static const Value *apply(Scope *s, const Prox *p, const Value *w,
   *rest = *p->call;
   rest->call.args++;
   rest->call.n_args--;
-  Call c = {p->def, p->call, rest, s, w, L->root, NULL};
+  Call c = {.def = p->def, .at = p->call, .args = rest, .args_scope = s,
+            .piped = w, .own = L->root};
   Scope *inner = scope_for_call(s, &c);
   inner->stage = p->def->ast->name.s;
   inner->loc = loc_of_span(L->a, p->call->span, inner->stage);

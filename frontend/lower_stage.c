@@ -68,7 +68,8 @@ const Value *call_layer(Scope *s, const Def *def, const Expr *call,
     return &poison;
   i->def = def;
   i->piped = piped != NULL;
-  const Value *v = call_def(s, &(Call){def, call, call, s, piped, i, NULL});
+  const Value *v = call_def(s, &(Call){.def = def, .at = call, .args = call,
+                                      .args_scope = s, .piped = piped, .own = i});
   if (L->stage_list && s->def && s->def->ast->kind == DEF_NET)
     note_stage(L, i, def->ast->name.s, v);
   return v;
@@ -78,7 +79,8 @@ static const Value *call_net(Scope *s, Instance *i, const Expr *call,
                              const Value *piped) {
   Lower *L = s->L;
   L->net_depth++;
-  const Value *v = call_def(s, &(Call){i->def, call, call, s, piped, i, NULL});
+  const Value *v = call_def(s, &(Call){.def = i->def, .at = call, .args = call,
+                                      .args_scope = s, .piped = piped, .own = i});
   L->net_depth--;
   if (L->net_depth == 0 && !L->output)
     L->output = v;
@@ -104,12 +106,24 @@ static const Value *call_group(Scope *s, Instance *i, const Expr *call,
   return v;
 }
 
-/* A stage that is called again: its own arguments, another input. */
+/* A stage that is called again: another input, and the arguments that it was made
+ * with but for those that are given now. */
 static const Value *call_again(Scope *s, Instance *i, const Expr *call,
-                               const Value *input) {
+                               const Value *piped) {
   Lower *L = s->L;
   if (!i->def) {
     fail(s, "E0206", call->span, "%s is called inside itself", i->name);
+    return &poison;
+  }
+  const Call now = {.def = i->def, .at = call, .args = call, .args_scope = s,
+                    .piped = piped};
+  size_t size = (size_t)i->def->ast->n_params * sizeof(Value *);
+  const Value **given = arena_alloc(L->a, size + 1);
+  if (!take_args(&now, 0, given))
+    return &poison;
+  if (size && !given[0]) {
+    fail(s, "E0409", call->span, "%s wants an argument %s",
+         span_text(L, call->call.callee->span), i->def->ast->params[0].name.s);
     return &poison;
   }
   Expr *args = arena_alloc(L->a, sizeof *args);
@@ -120,16 +134,16 @@ static const Value *call_again(Scope *s, Instance *i, const Expr *call,
   }
   struct Place saved = i->outer->now;
   i->outer->now = i->place;
-  Call c = {i->def, call, args, i->outer, input, i, NULL};
+  Call c = {.def = i->def, .at = call, .args = args, .args_scope = i->outer,
+            .piped = size ? given[0] : NULL, .own = i, .instead = given};
   const Value *v = call_def(s, &c);
   i->outer->now = saved;
   return v;
 }
 
-const Value *call_instance(Scope *s, Instance *i, const Expr *call,
-                           const Value *piped) {
-  if (i->def && i->def->ast->kind == DEF_NET)
-    return call_net(s, i, call, piped);
+/* A chain in parentheses has no arguments besides. */
+static const Value *call_chain(Scope *s, Instance *i, const Expr *call,
+                               const Value *piped) {
   const Value *input = piped;
   int n = call->call.n_args;
   if (!input && n == 1 && !call->call.args[0].name.s) {
@@ -137,15 +151,19 @@ const Value *call_instance(Scope *s, Instance *i, const Expr *call,
     n = 0;
   }
   if (!input || n) {
-    fail(s, "E0410", call->span,
-         "%s is a stage and takes its input alone: its other arguments stand "
-         "where it is made", span_text(s->L, call->call.callee->span));
+    fail(s, "E0410", call->span, "%s is a chain of stages and takes its input "
+         "alone", span_text(s->L, call->call.callee->span));
     return &poison;
   }
-  if (input->kind == V_POISON)
-    return input;
-  return i->origin->chain ? call_group(s, i, call, input)
-                          : call_again(s, i, call, input);
+  return input->kind == V_POISON ? input : call_group(s, i, call, input);
+}
+
+const Value *call_instance(Scope *s, Instance *i, const Expr *call,
+                           const Value *piped) {
+  if (i->def && i->def->ast->kind == DEF_NET)
+    return call_net(s, i, call, piped);
+  return i->origin->chain ? call_chain(s, i, call, piped)
+                          : call_again(s, i, call, piped);
 }
 
 /* -- pipelines */

@@ -126,7 +126,8 @@ static bool bind_pair(Scope *s, const Call *c, Node *const *pair) {
 static Scope *rule_scope(Updates *u, const ParamInfo *p, Node *w, Node *g) {
   Lower *L = u->s->L;
   const Definition *d = u->def->ast;
-  Call c = {u->def, u->call, u->call, u->s, NULL, L->root, NULL};
+  Call c = {.def = u->def, .at = u->call, .args = u->call,
+            .args_scope = u->s, .own = L->root};
   Scope *s = scope_for_call(u->s, &c);
   s->stage = d->name.s;
   s->loc = loc_of_span(L->a, u->call->span, s->stage);
@@ -281,7 +282,8 @@ static void check_call(Scope *s, const Expr *call, const char *key) {
   const Def *def = call ? find_optimizer(s, call, key) : NULL;
   if (!def)
     return;
-  Call c = {def, call, call, s, NULL, s->L->root, NULL};
+  Call c = {.def = def, .at = call, .args = call, .args_scope = s,
+            .own = s->L->root};
   s->prefer = DEF_SCHEDULE;
   bind_args(scope_for_call(s, &c), &c, 2);
 }

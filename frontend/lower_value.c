@@ -316,6 +316,10 @@ const Value *need_tensor(const Scope *s, Span at, const Value *v,
     return value_node(s->L, param_node(s->L, v->param[0]), false);
   if (v->kind == V_TENSOR && v->graph == s->L->g)
     return v;
+  if (v->kind == V_LIST) {
+    v = list_tensor(s, at, v);
+    return v->kind == V_POISON ? NULL : v;
+  }
   if (v->kind == V_NUMBER) {
     Type t = type_scalar(T_F64);
     return value_node(s->L, graph_const(s->L->g, v->number, t), false);

@@ -771,6 +771,43 @@ net score(h: [12])  { h -> linear(3) }
 
 
 @program
+class again(Program):
+    """A recurrence over three parts of the input: a stage that is called again
+    with another state, and with other arguments in each of the ways."""
+    net = """\
+layer gru(h: [d], x: [n], gate) {
+  z = sigmoid((x -> linear(d) as xz) + (h -> linear(d, bias = false) as hz))
+  c = tanh((x -> linear(d) as xc) + z * (h -> linear(d) as hc))
+  gate * ((1 - z) * h + z * c)
+}
+
+net m(x: [12]) {
+  s1 = 0 * slice(x, 0, 0, 8) -> gru(slice(x, 0, 0, 4), 0.9) as cell
+  s2 = s1 -> cell(slice(x, 0, 4, 8))
+  s3 = cell(s2, slice(x, 0, 8, 12), gate = 1.5)
+  cell(s3, x = slice(x, 0, 1, 5)) -> linear(4) as out
+}
+"""
+    train = """\
+  loss      = cross_entropy(m(x), y)
+  optimizer = sgd(lr = 0.2, momentum = 0.5)
+"""
+    lr = 0.2
+
+    def optimizer(self, params):
+        return torch.optim.SGD(params, lr=0.2, momentum=0.5)
+
+    def loss(self, P, S, x, y, t):
+        h = 0 * x[:, :8]
+        for begin, gate in ((0, 0.9), (4, 0.9), (8, 1.5), (1, 0.9)):
+            v = x[:, begin:begin + 4]
+            z = torch.sigmoid(lin(P, "m.cell.xz", v) + lin(P, "m.cell.hz", h))
+            c = torch.tanh(lin(P, "m.cell.xc", v) + z * lin(P, "m.cell.hc", h))
+            h = gate * ((1 - z) * h + z * c)
+        return F.cross_entropy(lin(P, "m.out", h), y)
+
+
+@program
 class recurrent(Program):
     """A recurrence written with shared stages, whose input is a slice; a state
     that goes on; the last value of a list of numbers as a size."""
