@@ -58,7 +58,7 @@ static bool next_block(const char **p, int *line, Block *b) {
 
 /* The program that the block makes, in its frame if it has one. */
 static char *program_of(const Block *b, const char *frame) {
-  char path[128], *whole = NULL, *text = calloc(1, MAX_TEXT);
+  char path[256], *whole = NULL, *text = calloc(1, MAX_TEXT);
   const char *hole = "", *rest = "";
   if (frame[0]) {
     snprintf(path, sizeof path, "tests/language/%s.net", frame);
