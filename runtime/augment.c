@@ -227,7 +227,8 @@ static float hue_of(const float v[3], float most, float span) {
 }
 
 /* One of red, green and blue (`from`: 0, 4, 2, in sixths of the circle) of the
- * colour at h, from 0 to 1: at its most for two sixths, at its least for two, and between. */
+ * colour at h, from 0 to 1: at its most for two sixths, at its least for two, and
+ * between. */
 static float part_of(float h, float from, float most, float span) {
   float round = 6 * h + from, at = round < 6 ? round : round - 6;
   float less = at < 1 ? 0 : at < 2 ? at - 1 : at < 4 ? 1 : at < 5 ? 5 - at : 0;

@@ -41,8 +41,8 @@ typedef void NetPiece(char *arena, int64_t begin, int64_t end);
 typedef struct NetPool NetPool;
 
 /* A compiled function. init: sets all parameters and states. train: one update
- * from one batch, or its share of one. evaluate: losses and predictions of one batch. predict: the
- * outputs of one batch. `pool` may be NULL: one thread.
+ * from one batch, or its share of one. evaluate: losses and predictions of one
+ * batch. predict: the outputs of one batch. `pool` may be NULL: one thread.
  *
  * Names of results:
  *   train     loss f32[] (mean over the real samples), penalty.NAME f32[] each,

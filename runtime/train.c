@@ -6,9 +6,9 @@
  * An interval begins anew with each epoch. Batches that are left at an epoch's
  * end make a line in the log, and a printed one only if nothing was printed in
  * that epoch. The state counts steps by batches; where several make an update,
- * what is told counts updates. Between two steps all that goes on is in the arena and in the
- * NetState, which is what a checkpoint holds. Weights are never saved once a
- * loss was not finite, but for the best ones that were kept before. */
+ * what is told counts updates. Between two steps all that goes on is in the arena
+ * and in the NetState, which is what a checkpoint holds. Weights are never saved
+ * once a loss was not finite, but for the best ones that were kept before. */
 #include "runtime/run.h"
 
 #include <math.h>
