@@ -4,6 +4,7 @@
 #include "tests/unit/line.h"
 
 #include <math.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -48,6 +49,29 @@ static void test_found(void) {
     CU_ASSERT_EQUAL(m.scalars.seed, 1);
     CU_ASSERT_EQUAL(m.x[2], 0.5f); /* a row of the data */
   }
+}
+
+static void train_interrupted(char *arena, NetPool *pool) {
+  const Memory *m = (const Memory *)(const void *)arena;
+  line_train(arena, pool);
+  if ((int)m->scalars.step == 3) raise(SIGINT);
+}
+
+/* What is kept then is the middle of an epoch, its second step. */
+static void test_resumed(void) {
+  char half[PATH_SIZE], options[400];
+  NetProgram p = line_program;
+  p.train.run = train_interrupted;
+  snprintf(options, sizeof options, "--quiet --checkpoint %s",
+           line_path(half, "half.st"));
+  line_fails(line_run_data(&p, "", options), 130, "interrupted after 4 steps");
+  bad_step = 5;
+  poisons = false;
+  snprintf(options, sizeof options, "--resume %s", half);
+  Memory m = left_behind(options);
+  CU_ASSERT_EQUAL((int)m.scalars.step, 5);
+  CU_ASSERT_EQUAL((int)m.scalars.count, 2);
+  CU_ASSERT_EQUAL((int)m.w[0], 5);
 }
 
 static void test_no_file(void) {
@@ -103,6 +127,7 @@ static void test_refused(void) {
 }
 
 static const CheckTest tests[] = {{"the step that broke", test_found},
+                                  {"of a run that is resumed", test_resumed},
                                   {"nowhere to leave it", test_no_file},
                                   {"files that are refused", test_refused},
                                   {NULL, NULL}};
