@@ -78,7 +78,8 @@ static void (*find(const Bench *b, const char *name))(char *, NetPool *) {
 static Status time_functions(Bench *b, double compiled) {
   NetFunction *train = &b->p->train, *evaluate = &b->p->evaluate;
   if (train->run) time_function(b, "train", train);
-  printf("%-9s %8.0f us\n", "compile", compiled * 1e3);
+  printf("%-9s %8.0f us%s\n", "compile", compiled * 1e3,
+         b->cached ? ", from the cache" : "");
   evaluate->run = find(b, "evaluate");
   if (evaluate->run) time_function(b, "evaluate", evaluate);
   printf("%-9s %8.2f MB\n", "memory", (double)b->p->arena_bytes / 1e6);
@@ -92,6 +93,19 @@ static Status time_functions(Bench *b, double compiled) {
 static int cores(void) {
   cpu_set_t set;
   return sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+}
+
+typedef struct CacheTold {
+  const char *name;
+  bool *cached;
+} CacheTold;
+
+/* JitTold: whether the training step, or the one function asked for, was there. */
+static void tell_function(const void *context, const char *name, bool cached,
+                          double ms) {
+  const CacheTold *told = context;
+  (void)ms;
+  if (strcmp(name, told->name) == 0) *told->cached = cached;
 }
 
 /* The functions' own compilation is part of what compiling took since start. */
@@ -126,9 +140,16 @@ Status command_bench(const Options *o) {
   if (!status) {
     Bench b = {.o = o, .arena = c.arena, .c = &c, .p = program_tables(&c)};
     b.jit = jit_new(c.arena, c.target, c.stage.kernels, &error);
+    CacheTold told = {o->entry ? o->entry : "train", &b.cached};
+    Cache *cache = o->no_cache ? NULL : cache_open_default(c.arena);
+    if (b.jit) {
+      jit_use_cache(b.jit, cache);
+      jit_tell(b.jit, tell_function, &told);
+    }
     status = b.jit ? bench(&b, &compiling, start)
                    : resource_error("cannot compile in memory: %s", error);
     jit_free(b.jit);
+    cache_close(cache);
   }
   compile_free(&c);
   return status;

@@ -29,6 +29,7 @@ typedef struct Bench {
   Compile *c;
   NetProgram *p;
   Jit *jit;
+  bool cached; /* the step came from the object cache */
   char *memory; /* the program's arena */
   int threads;
   NetPool *pool; /* NULL: one thread */

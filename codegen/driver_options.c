@@ -89,7 +89,7 @@ static const Option options[] = {
     {"--check", NULL, FLAG, false, FIELD(check), 0, 0, IN(FMT),
      "write nothing: name the file if it would change, and exit with 1", {0}},
     {"--no-cache", NULL, FLAG, false, FIELD(no_cache), 0, 0,
-     IN(RUN) | IN(TEST), "compile anew, and keep nothing for the next time",
+     IN(RUN) | IN(TEST) | IN(BENCH), "compile anew, and keep nothing for the next time",
      {0}},
     {"-v", NULL, FLAG, false, FIELD(verbose), 0, 0, NET_FILE | IN(OPT),
      "tell where the time goes", {0}},

@@ -38,7 +38,7 @@ import os
 import sys
 
 from chart import svg
-from nets import FILES, IMAGE, NETS, TITLES, flops
+from nets import FILES, NETS, OPTIMIZERS, SHAPES, TITLES, flops
 from netc import cpu_name, load, peak_of_core, time_netc
 from peers import PEERS, Worker
 
@@ -73,13 +73,15 @@ def peer_round(worker, seconds, urgent):
 
 def time_cell(a, net, batch, cores):
     """{"netc": {"train": us ..}, PEER: ..} of one network, batch, cores."""
-    first = time_netc(a.netc, FILES[net], batch, cores, urgent=a.urgent)
+    first = time_netc(a.netc, FILES[net], batch, cores, ("--no-cache",),
+                      urgent=a.urgent)
     test_batch = first.get("evaluate_batch", batch)
     best, workers = {"netc": {}}, {}
     merge(best["netc"], first)
     for peer in a.peers:
         workers[peer] = Worker(peer, cores)
-        best[peer] = workers[peer].model(NETS[net], IMAGE, batch, test_batch)
+        best[peer] = workers[peer].model(NETS[net], SHAPES[net], batch,
+                                         test_batch, OPTIMIZERS[net])
     for n in range(a.rounds):
         if n:
             merge(best["netc"], time_netc(a.netc, FILES[net], batch, cores,
@@ -124,7 +126,7 @@ def ratio(cell, what):
 
 
 def share(results, net, batch, cores, us):
-    return 100 * flops(NETS[net])[0] * batch / us / 1e3 / (
+    return 100 * flops(NETS[net], SHAPES[net])[0] * batch / us / 1e3 / (
         results["peak"] * cores)
 
 

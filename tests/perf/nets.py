@@ -1,7 +1,7 @@
 """The networks that are timed, as lists of layers: from one list come the counts
 of products here, the peers' models in peers.py and, for shapes.py, the text of a
-.net file. A layer is a dict: `op` and its arguments. Shapes are of one sample,
-(c, h, w) or (n,).
+.net file. A layer is a dict: `op` and its arguments. Shapes are of one sample:
+(c, h, w), (n,), or (places, n) of a text.
 """
 
 
@@ -32,6 +32,12 @@ def first(n):
     return {"op": "first", "n": n}
 
 
+def attend(heads, p):
+    """Causal attention and a perceptron of four times the width, each behind a
+    layer norm, with dropout and a way around."""
+    return {"op": "attend", "heads": heads, "p": p}
+
+
 RELU, BN = {"op": "relu"}, {"op": "batchnorm"}
 FLATTEN, MEAN = {"op": "flatten"}, {"op": "mean"}
 
@@ -54,6 +60,18 @@ def lenet(p=0.5):
     return layers + [FLATTEN, linear(120), RELU, linear(84), RELU, linear(10)]
 
 
+TEXT = "frontend/LANGUAGE.md"  # what models/attention.net reads
+PLACES = 64
+
+
+def attention(width=64, heads=4, p=0.1):
+    with open(TEXT) as f:
+        characters = len(set(f.read()))
+    return ([{"op": "embedding", "k": characters, "out": width},
+             {"op": "position"}] + [attend(heads, p)] * 2 +
+            [{"op": "layernorm"}, linear(characters)])
+
+
 IMAGE = (3, 32, 32)
 # name: layers, shape of a sample; the file is in FILES
 NETS = {
@@ -64,11 +82,17 @@ NETS = {
     "resnet20": conv_bn(16) + [block(16)] * 3 + [block(32, 2)] +
                 [block(32)] * 2 + [block(64, 2)] + [block(64)] * 2 +
                 [MEAN, linear(10)],
+    "attention": attention(),
 }
+SHAPES = {name: (PLACES,) if name == "attention" else IMAGE for name in NETS}
+# SGD with momentum, or AdamW on gradients whose norm is clipped to 1
+OPTIMIZERS = {name: "adamw" if name == "attention" else "sgd" for name in NETS}
 FILES = {"lenet": "models/lenet.net", "mlp": "tests/perf/mlp.net",
-         "vgg": "tests/perf/vgg.net", "resnet20": "tests/perf/resnet20.net"}
+         "vgg": "tests/perf/vgg.net", "resnet20": "tests/perf/resnet20.net",
+         "attention": "models/attention.net"}
 TITLES = {"lenet": "LeNet with dropout", "mlp": "MLP 784-512-512-10",
-          "vgg": "VGG with batch normalisation", "resnet20": "ResNet-20"}
+          "vgg": "VGG with batch normalisation", "resnet20": "ResNet-20",
+          "attention": "Attention, 2 blocks of 64"}
 
 
 def block_layers(layer, shape):
@@ -106,7 +130,9 @@ def out_shape(layer, shape):
     if op == "first":
         return (layer["n"],)
     if op == "linear":
-        return (layer["out"],)
+        return shape[:-1] + (layer["out"],)
+    if op == "embedding":
+        return shape + (layer["out"],)
     return shape
 
 
@@ -116,7 +142,13 @@ def products(layer, shape):
     if layer["op"] == "conv":
         return (out[0] * out[1] * out[2] * shape[0] // layer["groups"] *
                 layer["k"] ** 2)
-    return shape[0] * out[0] if layer["op"] == "linear" else 0
+    if layer["op"] == "attend":
+        t, n = shape
+        return 12 * t * n * n + 2 * t * t * n
+    if layer["op"] != "linear":
+        return 0
+    rows = shape[0] if len(shape) > 1 else 1
+    return rows * shape[-1] * out[-1]
 
 
 def walk(layers, shape):
@@ -132,9 +164,10 @@ def walk(layers, shape):
 
 def flops(layers, shape=IMAGE):
     """Products and sums a sample: of a training step (forward, by weights, and by
-    inputs but for the first layer), and of an evaluation."""
+    inputs but for a first layer that gets the data), and of an evaluation."""
     counts = [n for n in (products(l, s) for l, s in walk(layers, shape)) if n]
-    return 2 * (3 * sum(counts) - counts[0]), 2 * sum(counts)
+    first = 0 if layers[0]["op"] == "embedding" else counts[0]
+    return 2 * (3 * sum(counts) - first), 2 * sum(counts)
 
 
 # --- text of a .net file ------------------------------------------------------

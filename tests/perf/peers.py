@@ -16,6 +16,7 @@ import sys
 import time
 
 LR, MOMENTUM, CLASSES = 0.001, 0.9, 10
+BETAS, EPS, DECAY, CLIP = (0.9, 0.999), 1e-8, 0.01, 1  # of AdamW
 URGENT = -20  # as `nice` counts
 SHORT = 1e-3  # seconds: of shorter steps some pass undisturbed
 
@@ -24,6 +25,7 @@ SHORT = 1e-3  # seconds: of shorter steps some pass undisturbed
 
 
 def torch_layers(layers, shape):
+    import torch
     from torch import nn
 
     from nets import block_layers, out_shape
@@ -44,6 +46,35 @@ def torch_layers(layers, shape):
         def forward(self, x):
             return nn.functional.relu(self.through(x) + self.around(x))
 
+    class Position(nn.Module):
+        def __init__(self, places, n):
+            super().__init__()
+            self.P = nn.Parameter(0.02 * torch.randn(places, n))
+
+        def forward(self, x):
+            return x + self.P
+
+    class Attend(nn.Module):
+        def __init__(self, n, heads, p):
+            super().__init__()
+            self.heads = heads
+            self.norm1, self.norm2 = nn.LayerNorm(n), nn.LayerNorm(n)
+            self.qkv, self.out = nn.Linear(n, 3 * n), nn.Linear(n, n)
+            self.rest = nn.Sequential(nn.Linear(n, 4 * n), nn.GELU(),
+                                      nn.Linear(4 * n, n), nn.Dropout(p))
+            self.dropout = nn.Dropout(p)
+
+        def forward(self, x):
+            b, t, n = x.shape
+            q, k, v = (self.qkv(self.norm1(x))
+                       .view(b, t, 3, self.heads, n // self.heads)
+                       .permute(2, 0, 3, 1, 4))
+            y = nn.functional.scaled_dot_product_attention(q, k, v,
+                                                           is_causal=True)
+            y = self.out(y.transpose(1, 2).reshape(b, t, n))
+            x = x + self.dropout(y)
+            return x + self.rest(self.norm2(x))
+
     modules = []
     for l in layers:
         op, out = l["op"], l.get("out")
@@ -55,7 +86,15 @@ def torch_layers(layers, shape):
             ways = [torch_layers(w, shape) for w in block_layers(l, shape)]
             modules.append(Block(*ways))
         elif op == "linear":
-            modules.append(nn.Linear(shape[0], out))
+            modules.append(nn.Linear(shape[-1], out))
+        elif op == "embedding":
+            modules.append(nn.Embedding(l["k"], out))
+        elif op == "position":
+            modules.append(Position(*shape))
+        elif op == "attend":
+            modules.append(Attend(shape[-1], l["heads"], l["p"]))
+        elif op == "layernorm":
+            modules.append(nn.LayerNorm(shape[-1]))
         elif op == "mean":
             modules.append(Lambda(lambda x: x.mean((2, 3))))
         elif op == "first":
@@ -72,9 +111,11 @@ def torch_layers(layers, shape):
     return nn.Sequential(*modules)
 
 
-def torch_steps(layers, shape, batch, test_batch, cores, compiled=False,
-                channels_last=False):
+def torch_steps(layers, shape, batch, test_batch, cores, optimizer,
+                compiled=False, channels_last=False):
     import torch
+
+    from nets import out_shape
 
     torch.set_num_threads(cores)
     torch.manual_seed(1)
@@ -83,11 +124,26 @@ def torch_steps(layers, shape, batch, test_batch, cores, compiled=False,
     if channels_last and len(shape) == 3:
         form = torch.channels_last
         model = model.to(memory_format=form)
-    x, tx = (torch.randn(n, *shape).contiguous(memory_format=form)
-             for n in (batch, test_batch))
-    y, ty = (torch.randint(0, CLASSES, (n,)) for n in (batch, test_batch))
-    optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM)
-    criterion = torch.nn.CrossEntropyLoss()
+    text = layers[0]["op"] == "embedding"
+    if text:
+        x, tx = (torch.randint(0, layers[0]["k"], (n,) + shape)
+                 for n in (batch, test_batch))
+        y, ty = x.flatten(), tx.flatten()
+    else:
+        x, tx = (torch.randn(n, *shape).contiguous(memory_format=form)
+                 for n in (batch, test_batch))
+        y, ty = (torch.randint(0, CLASSES, (n,)) for n in (batch, test_batch))
+    weights = list(model.parameters())
+    clips = optimizer == "adamw"
+    if clips:
+        optimizer = torch.optim.AdamW(weights, lr=LR, weight_decay=DECAY)
+    else:
+        optimizer = torch.optim.SGD(weights, lr=LR, momentum=MOMENTUM)
+    entropy = torch.nn.CrossEntropyLoss()
+
+    def criterion(z, y):  # of each place of a text
+        return entropy(z.reshape(-1, z.shape[-1]), y)
+
     forward = torch.compile(model) if compiled else model
 
     def train():
@@ -95,6 +151,8 @@ def torch_steps(layers, shape, batch, test_batch, cores, compiled=False,
         optimizer.zero_grad()
         loss = criterion(forward(x), y)
         loss.backward()
+        if clips:
+            torch.nn.utils.clip_grad_norm_(weights, CLIP)
         optimizer.step()
         return loss.item()
 
@@ -102,7 +160,7 @@ def torch_steps(layers, shape, batch, test_batch, cores, compiled=False,
         model.eval()
         with torch.no_grad():
             z = forward(tx)
-            return criterion(z, ty).item(), z.argmax(1).sum().item()
+            return criterion(z, ty).item(), z.argmax(-1).sum().item()
 
     return train, evaluate
 
@@ -127,8 +185,16 @@ def jax_init(layers, shape, g):
             fan = size[0] * size[1] * size[2]
             p = [jnp.asarray(g.uniform(-1, 1, size) / fan**0.5, jnp.float32)]
             p += [jnp.zeros(l["out"])] if l["bias"] else []
+        elif l["op"] == "embedding":
+            p = [jnp.asarray(g.normal(size=(l["k"], l["out"])), jnp.float32)]
+        elif l["op"] == "position":
+            p = [jnp.asarray(0.02 * g.normal(size=shape), jnp.float32)]
+        elif l["op"] == "layernorm":
+            p = [jnp.ones(shape[-1]), jnp.zeros(shape[-1])]
+        elif l["op"] == "attend":
+            p = jax_attend_init(shape[-1], g)
         elif l["op"] == "linear":
-            size = (shape[0], l["out"])
+            size = (shape[-1], l["out"])
             p = [jnp.asarray(g.uniform(-1, 1, size) / size[0]**0.5,
                              jnp.float32), jnp.zeros(l["out"])]
         elif l["op"] == "batchnorm":
@@ -138,6 +204,81 @@ def jax_init(layers, shape, g):
         states.append(s)
         shape = out_shape(l, shape)
     return params, states
+
+
+def jax_attend_init(n, g):
+    import jax.numpy as jnp
+
+    def line(a, b):
+        return [jnp.asarray(g.uniform(-1, 1, (a, b)) / a**0.5, jnp.float32),
+                jnp.zeros(b)]
+
+    def norm():
+        return [jnp.ones(n), jnp.zeros(n)]
+
+    return [norm(), line(n, 3 * n), line(n, n), norm(), line(n, 4 * n),
+            line(4 * n, n)]
+
+
+def jax_layernorm(p, x):
+    import jax.numpy as jnp
+
+    d = x - x.mean(-1, keepdims=True)
+    return d / jnp.sqrt((d * d).mean(-1, keepdims=True) + 1e-5) * p[0] + p[1]
+
+
+def jax_dropout(p, x, key, train):
+    import jax.numpy as jnp
+    from jax import random
+
+    if not train:
+        return x
+    return jnp.where(random.bernoulli(key, 1 - p, x.shape), x / (1 - p), 0)
+
+
+def jax_attend(l, p, x, keys, train):
+    import jax
+    import jax.numpy as jnp
+
+    b, t, n = x.shape
+    heads = l["heads"]
+    y = jax_layernorm(p[0], x) @ p[1][0] + p[1][1]
+    q, k, v = jnp.moveaxis(y.reshape(b, t, 3, heads, n // heads), 2, 0)
+    scores = jnp.einsum("bthd,bshd->bhts", q / (n / heads) ** 0.5, k)
+    scores = jnp.where(jnp.tril(jnp.ones((t, t), bool)), scores, -jnp.inf)
+    y = jnp.einsum("bhts,bshd->bthd", jax.nn.softmax(scores), v)
+    y = y.reshape(b, t, n) @ p[2][0] + p[2][1]
+    x = x + jax_dropout(l["p"], y, keys[0], train)
+    y = jax.nn.gelu(jax_layernorm(p[3], x) @ p[4][0] + p[4][1],
+                    approximate=False)
+    return x + jax_dropout(l["p"], y @ p[5][0] + p[5][1], keys[1], train)
+
+
+def jax_adamw(params, grads, moments):
+    """New weights and moments (m, v, step), the norm of the gradient clipped."""
+    import jax
+    import jax.numpy as jnp
+
+    m, v, step = moments
+    norm = jnp.sqrt(sum((d * d).sum() for d in jax.tree.leaves(grads)))
+    share = jnp.minimum(1, CLIP / (norm + 1e-6))
+    grads = jax.tree.map(lambda d: d * share, grads)
+    step = step + 1
+    m = jax.tree.map(lambda m, d: BETAS[0] * m + (1 - BETAS[0]) * d, m, grads)
+    v = jax.tree.map(lambda v, d: BETAS[1] * v + (1 - BETAS[1]) * d * d, v,
+                     grads)
+    a, b = 1 - BETAS[0] ** step, 1 - BETAS[1] ** step
+    params = jax.tree.map(
+        lambda w, m, v: w * (1 - LR * DECAY) -
+        LR * (m / a) / (jnp.sqrt(v / b) + EPS), params, m, v)
+    return params, (m, v, step)
+
+
+def jax_sgd(params, grads, velocity):
+    import jax
+
+    velocity = jax.tree.map(lambda v, d: MOMENTUM * v + d, velocity, grads)
+    return jax.tree.map(lambda w, v: w - LR * v, params, velocity), velocity
 
 
 def jax_conv(l, p, x):
@@ -194,6 +335,15 @@ def jax_apply(layers, params, states, x, key, train):
             x = x.mean((1, 2))
         elif op == "linear":
             x = x @ p[0] + p[1]
+        elif op == "embedding":
+            x = p[0][x]
+        elif op == "position":
+            x = x + p[0]
+        elif op == "layernorm":
+            x = jax_layernorm(p, x)
+        elif op == "attend":
+            key, *now = random.split(key, 3)
+            x = jax_attend(l, p, x, now, train)
         elif op == "block":
             shape = (x.shape[3], x.shape[1], x.shape[2])
             x, s = jax_block(l, shape, p, s, x, key, train)
@@ -212,7 +362,7 @@ def jax_block(layer, shape, p, s, x, key, train):
     return jax.nn.relu(y + z), [s0, s1]
 
 
-def jax_steps(layers, shape, batch, test_batch, cores):
+def jax_steps(layers, shape, batch, test_batch, cores, optimizer):
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -220,33 +370,42 @@ def jax_steps(layers, shape, batch, test_batch, cores):
 
     g = np.random.default_rng(1)
     params, states = jax_init(layers, shape, g)
-    velocity = jax.tree.map(jnp.zeros_like, params)
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    adamw = optimizer == "adamw"
+    move = jax_adamw if adamw else jax_sgd
+    moments = (zeros, jax.tree.map(jnp.zeros_like, params),
+               jnp.zeros(())) if adamw else zeros
     picture = (shape[1], shape[2], shape[0]) if len(shape) == 3 else shape
-    x, tx = (jnp.asarray(g.normal(size=(n,) + picture), jnp.float32)
-             for n in (batch, test_batch))
-    y, ty = (jnp.asarray(g.integers(0, CLASSES, n))
-             for n in (batch, test_batch))
+    if layers[0]["op"] == "embedding":
+        x, tx = (jnp.asarray(g.integers(0, layers[0]["k"], (n,) + shape))
+                 for n in (batch, test_batch))
+        y, ty = x, tx
+    else:
+        x, tx = (jnp.asarray(g.normal(size=(n,) + picture), jnp.float32)
+                 for n in (batch, test_batch))
+        y, ty = (jnp.asarray(g.integers(0, CLASSES, n))
+                 for n in (batch, test_batch))
 
     def loss_of(params, states, x, y, key, train):
         z, states = jax_apply(layers, params, states, x, key, train)
         logs = jax.nn.log_softmax(z)
-        return -jnp.take_along_axis(logs, y[:, None], 1).mean(), (z, states)
+        picked = jnp.take_along_axis(logs, y[..., None], -1)
+        return -picked.mean(), (z, states)
 
-    def update(params, velocity, states, key):
+    def update(params, moments, states, key):
         key, now = random.split(key)
         (loss, (_, states)), grads = jax.value_and_grad(
             loss_of, has_aux=True)(params, states, x, y, now, True)
-        velocity = jax.tree.map(lambda v, d: MOMENTUM * v + d, velocity, grads)
-        params = jax.tree.map(lambda w, v: w - LR * v, params, velocity)
-        return params, velocity, states, key, loss
+        params, moments = move(params, grads, moments)
+        return params, moments, states, key, loss
 
     def test(params, states, key):
         loss, (z, _) = loss_of(params, states, tx, ty, key, False)
-        return loss, z.argmax(1).sum()
+        return loss, z.argmax(-1).sum()
 
     jitted = jax.jit(update, donate_argnums=(0, 1, 2, 3))
     tested = jax.jit(test)
-    state = [params, velocity, states, random.key(1)]
+    state = [params, moments, states, random.key(1)]
 
     def train():
         *state[:], loss = jitted(*state)
@@ -293,7 +452,7 @@ def make(peer, cores, line):
     what = json.loads(line)
     train, evaluate = PEERS[peer](what["layers"], tuple(what["shape"]),
                                   what["batch"], what["test_batch"],
-                                  cores)
+                                  cores, what["optimizer"])
     first = timed(train, cores == 1)
     return {"train": train, "evaluate": evaluate}, {"first": first}
 
@@ -367,10 +526,10 @@ class Worker:
         except (OSError, ValueError):
             return {"missing": "the peer ended"}
 
-    def model(self, layers, shape, batch, test_batch):
+    def model(self, layers, shape, batch, test_batch, optimizer="sgd"):
         return self.ask(json.dumps({"layers": layers, "shape": shape,
-                                    "batch": batch,
-                                    "test_batch": test_batch}))
+                                    "batch": batch, "test_batch": test_batch,
+                                    "optimizer": optimizer}))
 
     def steps(self, name, seconds, urgent=False):
         return self.ask("%s %s%s" % (name, seconds,
