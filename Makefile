@@ -3,7 +3,8 @@
 # make demo     train LeNet with and without dropout on pictures drawn here
 # make check    every test; ONLY="golden errors" picks suites,
 #               SANITIZE=1 builds with ASan and UBSan, UPDATE=1 rewrites goldens
-# make check-long   the campaigns too; make bench: timings beside peers
+# make check-long   the campaigns too; make bench: timings beside peers;
+#               PUBLISH=1 puts them into the README (40 minutes, a quiet machine)
 # make runtime ARCH=aarch64   the runtime for executables of --cpu=aarch64
 # make layers   who includes whom; make install PREFIX= DESTDIR=; make clean
 
@@ -124,7 +125,8 @@ runtime:
 	  BUILD=build/$(ARCH) build/$(ARCH)/libnet.a
 	@mkdir -p $(BUILD) && cp build/$(ARCH)/libnet.a $(BUILD)/libnet-$(ARCH).a
 bench: all
-	@$(PYTHON) tests/perf/bench.py --netc $(BUILD)/netc
+	@$(PYTHON) tests/perf/bench.py --netc $(BUILD)/netc \
+	  $(if $(PUBLISH),--fresh --urgent --publish)
 install: all
 	install -D -m 755 $(BUILD)/netc $(DESTDIR)$(PREFIX)/bin/netc
 	install -d $(DESTDIR)$(PREFIX)/lib/netc

@@ -4,6 +4,7 @@
                                 [--batch 4 64 256] [--cores 1 2]
                                 [--peers torch jax ..] [--rounds N]
                                 [--seconds S] [--urgent] [--fresh]
+                                [--publish]
 
 PyTorch and JAX are timed where this Python has them:
 
@@ -29,10 +30,12 @@ batch that netc evaluates.
 
 A run may be a part: results are kept in build/perf/bench.json, and bench.txt and
 bench.svg beside it show all that are there. --fresh begins anew. The table is for
-reading: it gates nothing.
+reading: it gates nothing. --publish puts the table into the README and the picture
+into tests/perf: once, at the end of a whole run on a quiet machine.
 """
 
 import argparse
+import importlib.metadata
 import json
 import os
 import sys
@@ -43,6 +46,8 @@ from netc import cpu_name, load, peak_of_core, time_netc
 from peers import PEERS, Worker
 
 FOLDER = "build/perf"
+NAMES = {"torch": "PyTorch", "torch_channels_last": "PyTorch channels last",
+         "torch_compile": "PyTorch compiled", "jax": "JAX"}
 LEAST, MOST = ("train", "evaluate"), ("first", "memory")
 
 
@@ -171,27 +176,88 @@ def summary(results):
             r.get("plan", 0) / 1e6, train[1] if train else "")
 
 
+def plural(cores):
+    return "1 core" if cores == 1 else "%d cores" % cores
+
+
 def picture(results):
-    groups, names = [], []
+    panels, names = [], []
     for net, batch, cores, cell in cells_of(results):
         base = cell["netc"].get("train")
         if not base:
             continue
-        bars = {n: r["train"] / base for n, r in systems(cell).items()
+        dots = {NAMES[n]: r["train"] / base for n, r in systems(cell).items()
                 if n != "netc" and "train" in r}
-        names += [n for n in bars if n not in names]
-        groups.append(("%s, batch %d, %d core%s" % (
-            net, batch, cores, "s" if cores > 1 else ""), bars))
-    return svg("Time of a training step over netc's; %s" % results["cpu"],
-               groups, names)
+        names += [n for n in dots if n not in names]
+        if not panels or panels[-1][0] != TITLES[net]:
+            panels.append((TITLES[net], []))
+        panels[-1][1].append(("batch %d, %s" % (batch, plural(cores)), dots))
+    return svg("A step of training, in netc's time", machine(results), panels,
+               names)
+
+
+def machine(results):
+    return "%s, %.0f GFLOP/s a core; %s" % (
+        results["cpu"], results["peak"],
+        ", ".join("%s %s" % v for v in results.get("versions", {}).items()))
+
+
+# --- what the README shows ----------------------------------------------------
+
+
+def duration(us):
+    return "%.0f us" % us if us < 1e4 else "%.1f ms" % (us / 1e3)
+
+
+def markdown(results):
+    yield "On %s:" % machine(results)
+    yield ""
+    yield ("| Step of training | cores | netc | best peer | times faster | "
+           "peak | evaluation | first step | memory |")
+    yield "|---|--:|--:|---|--:|--:|--:|---|---|"
+    for net, batch, cores, cell in cells_of(results):
+        mine, train = cell["netc"], ratio(cell, "train")
+        if "train" not in mine or not train:
+            continue
+        test, peer = ratio(cell, "evaluate"), cell[train[1]]
+        yield ("| %s, batch %d | %d | %s | %s %s | %.2f | %.0f %% | %s | "
+               "%.2f s; %.1f s | %.0f MB; %.0f MB |" % (
+                   TITLES[net], batch, cores, duration(mine["train"]),
+                   NAMES[train[1]], duration(peer["train"]), train[0],
+                   share(results, net, batch, cores, mine["train"]),
+                   "%.2f" % test[0] if test else "-", mine.get("first", 0),
+                   peer.get("first", 0), mine.get("memory", 0) / 1e6,
+                   peer.get("memory", 0) / 1e6))
+
+
+def publish(results):
+    """The table between the marks of the README, and the picture beside this."""
+    begin, end = "<!-- bench: begin -->\n", "<!-- bench: end -->\n"
+    with open("README.md") as f:
+        before, rest = f.read().split(begin)
+    with open("README.md", "w") as f:
+        f.write(before + begin + "\n".join(markdown(results)) + "\n" + end +
+                rest.split(end)[1])
+    with open("tests/perf/bench.svg", "w") as f:
+        f.write(picture(results))
+
+
+def versions():
+    """Of the packages whose peers are timed."""
+    found = {}
+    for name, package in (("PyTorch", "torch"), ("JAX", "jax")):
+        try:
+            found[name] = importlib.metadata.version(package).split("+")[0]
+        except importlib.metadata.PackageNotFoundError:
+            pass
+    return found
 
 
 def write_all(results):
     for name, text in (
             ("bench.json", json.dumps(results, indent=1)),
             ("bench.txt", "\n".join(
-                ["%s, %.1f GFLOP/s a core" % (results["cpu"],
-                                              results["peak"]), ""] +
+                [machine(results), ""] +
                 list(summary(results)) + list(detail(results))) + "\n"),
             ("bench.svg", picture(results))):
         with open(os.path.join(FOLDER, name), "w") as f:
@@ -224,10 +290,13 @@ def main():
                    help="go before all other work (needs root)")
     p.add_argument("--fresh", action="store_true",
                    help="forget the results of earlier runs")
+    p.add_argument("--publish", action="store_true",
+                   help="write README.md's table and tests/perf/bench.svg")
     a = p.parse_args()
     os.makedirs(FOLDER, exist_ok=True)
     results = read_old(a.fresh)
     results["peak"] = max(results["peak"], peak_of_core(a.netc)) or 1
+    results["versions"] = versions()
     for cores in a.cores:
         if cores > len(os.sched_getaffinity(0)):
             print("no %d cores here" % cores, file=sys.stderr)
@@ -240,6 +309,9 @@ def main():
                 write_all(results)
                 print(list(summary({**results, "cells": {
                     key_of(net, batch, cores): cell}}))[-1], file=sys.stderr)
+    write_all(results)
+    if a.publish:
+        publish(results)
     with open(os.path.join(FOLDER, "bench.txt")) as f:
         print(f.read(), end="")
 

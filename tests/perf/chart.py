@@ -1,55 +1,100 @@
-"""A picture of the timings: SVG, by hand, so that it needs no package. A group of
-bars for each network and batch; a bar's length is the time over netc's, on a
-logarithmic axis, so netc's own is the line at 1."""
+"""A picture of the timings: SVG, by hand, so that it needs no package. A panel for
+each network, in it a row for each batch and number of cores, in that a dot for each
+peer: how many times netc's time it takes, on a logarithmic axis. netc itself is the
+line at 1; the number is that of the best peer."""
 
+from math import log
 from xml.sax.saxutils import escape
 
-COLOURS = ["#4477aa", "#66ccee", "#228833", "#ccbb44", "#ee6677", "#aa3377"]
-LEFT, RIGHT, TOP, BAR, GAP, WIDTH = 190, 60, 66, 11, 12, 860
-TICKS = [0.5, 1, 2, 5, 10, 20, 50]
+COLOURS = ["#4477aa", "#66ccee", "#228833", "#ee6677", "#aa3377", "#ccbb44"]
+WIDTH, LEFT, RIGHT, TOP = 820, 150, 30, 92
+ROW, HEAD, GAP, DOT = 19, 26, 10, 5
+TICKS = [0.25, 0.5, 1, 2, 5, 10, 20, 50, 100]
 
 
-def svg(title, groups, names):
-    """groups: [(label, {name: ratio})]; names: those that have a bar, in order."""
-    from math import log
+def text(x, y, s, **style):
+    more = "".join(' %s="%s"' % (k.replace("_", "-"), v)
+                   for k, v in style.items())
+    return '<text x="%.1f" y="%.1f"%s>%s</text>' % (x, y, more, escape(s))
 
-    most = max([r for _, g in groups for r in g.values()] + [2])
-    ticks = [t for t in TICKS if t <= most * 1.2]
-    low, high = log(ticks[0]), log(max(most * 1.1, ticks[-1]))
 
-    def x(ratio):
-        at = (log(max(ratio, ticks[0])) - low) / (high - low)
-        return LEFT + at * (WIDTH - LEFT - RIGHT)
+def line(x, y0, y1, colour, width=1):
+    return ('<line x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f" stroke="%s" '
+            'stroke-width="%g"/>' % (x, x, y0, y1, colour, width))
 
-    height = TOP + 24 + sum(len(g) * BAR + GAP for _, g in groups)
+
+def rect(x, y, w, h, colour):
+    return ('<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s"/>' %
+            (x, y, w, h, colour))
+
+
+def scale_of(ratios):
+    """The ticks, and from a ratio to its place."""
+    least, most = min(ratios + [0.9]), max(ratios + [2])
+    low = max([t for t in TICKS if t <= least * 0.75] or TICKS[:1])
+    high = min([t for t in TICKS if t >= most] or TICKS[-1:])
+
+    def place(ratio):
+        share = log(min(max(ratio, low), high) / low) / log(high / low)
+        return LEFT + share * (WIDTH - LEFT - RIGHT)
+
+    return [t for t in TICKS if low <= t <= high], place
+
+
+def legend(names, colour):
+    at, out = LEFT, []
+    for name in names:
+        out.append('<circle cx="%.1f" cy="58" r="%d" fill="%s"/>' %
+                   (at + DOT, DOT, colour[name]))
+        out.append(text(at + 3 * DOT, 62, name))
+        at += 34 + 7 * len(name)
+    return out
+
+
+def row(y, label, dots, place, colour):
+    out = [text(LEFT - 10, y + 14, label, text_anchor="end", fill="#444")]
+    best = min(dots, key=dots.get) if dots else None
+    for name, ratio in sorted(dots.items(), key=lambda d: -d[1]):
+        out.append('<circle cx="%.1f" cy="%.1f" r="%d" fill="%s" '
+                   'stroke="white"/>' % (place(ratio), y + ROW / 2, DOT,
+                                         colour[name]))
+    if best:
+        out.append(text(place(dots[best]) - DOT - 3, y + 14,
+                        ("%.2f" if dots[best] < 2 else "%.1f") % dots[best],
+                        text_anchor="end", fill="#222",
+                        font_size=10))
+    return out
+
+
+def svg(title, machine, panels, names):
+    """panels: [(network, [(row's label, {peer: ratio})])]; names: the peers."""
+    colour = {n: COLOURS[i % len(COLOURS)] for i, n in enumerate(names)}
+    ratios = [r for _, rows in panels for _, dots in rows
+              for r in dots.values()]
+    ticks, place = scale_of(ratios)
+    height = TOP + 28 + sum(HEAD + GAP + ROW * len(rows)
+                            for _, rows in panels)
     out = ['<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" '
-           'font-family="sans-serif" font-size="12">' % (WIDTH, height),
-           '<rect width="100%" height="100%" fill="white"/>',
-           '<text x="10" y="20" font-size="14">%s</text>' % escape(title)]
-    for i, name in enumerate(names):
-        at = LEFT + i * 150
-        out.append('<rect x="%d" y="32" width="10" height="10" fill="%s"/>'
-                   '<text x="%d" y="42">%s</text>' %
-                   (at, COLOURS[i % len(COLOURS)], at + 15, escape(name)))
-    for t in ticks:
-        out.append('<line x1="%.1f" x2="%.1f" y1="%d" y2="%d" stroke="%s"/>'
-                   '<text x="%.1f" y="%d" text-anchor="middle" '
-                   'fill="#555">%g</text>' %
-                   (x(t), x(t), TOP - 4, height - 20,
-                    "#000" if t == 1 else "#ddd", x(t), height - 6, t))
+           'font-family="Helvetica, Arial, sans-serif" font-size="12">' %
+           (WIDTH, height), rect(0, 0, WIDTH, height, "white"),
+           text(10, 22, title, font_size=16, font_weight="bold"),
+           text(10, 40, machine, fill="#555")] + legend(names, colour)
+    out += [text(place(t), TOP - 8, "netc" if t == 1 else "%g" % t,
+                 text_anchor="middle", fill="#000" if t == 1 else "#777",
+                 font_weight="bold" if t == 1 else "normal") for t in ticks]
     y = TOP
-    for label, g in groups:
-        out.append('<text x="%d" y="%.1f" text-anchor="end">%s</text>' %
-                   (LEFT - 8, y + len(g) * BAR / 2 + 4, escape(label)))
-        for i, name in enumerate(names):
-            if name not in g:
-                continue
-            a, b = sorted((x(1), x(g[name])))
-            out.append('<rect x="%.1f" y="%d" width="%.1f" height="%d" '
-                       'fill="%s"/><text x="%.1f" y="%d" font-size="9">%.2f'
-                       '</text>' % (a, y, max(b - a, 1), BAR - 1,
-                                    COLOURS[i % len(COLOURS)], b + 3,
-                                    y + BAR - 2, g[name]))
-            y += BAR
+    for network, rows in panels:
+        out.append(text(10, y + 18, network, font_weight="bold"))
+        y += HEAD
+        for i, (label, dots) in enumerate(rows):
+            out.append(rect(LEFT, y, WIDTH - LEFT - RIGHT, ROW,
+                            "#f4f4f4" if i % 2 == 0 else "#fbfbfb"))
+            out += [line(place(t), y, y + ROW, "#333" if t == 1 else "#ddd",
+                         2 if t == 1 else 1) for t in ticks]
+            out += row(y, label, dots, place, colour)
+            y += ROW
         y += GAP
+    out.append(text(LEFT, y + 12, "right of the line: so many times netc's "
+                    "time; left of it: less than netc's", fill="#777",
+                    font_size=11))
     return "\n".join(out + ["</svg>"]) + "\n"
