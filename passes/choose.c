@@ -317,5 +317,7 @@ Choice choose_schedule(const Kernel *k, const Cpu *cpu) {
       if (can_vectorise(&f, d)) try_vector(&f, d, &best);
   }
   choose_pieces(k, &best.schedule, best.cycles);
-  return (Choice){.schedule = best.schedule, .cycles = best.cycles};
+  cost_prepare(&f.facts, &best.schedule);
+  return (Choice){.schedule = best.schedule, .cycles = best.cycles,
+                  .far = cost_far(&f.facts, &best.schedule)};
 }

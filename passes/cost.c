@@ -13,6 +13,7 @@
  * depends on neither, on one or on both. */
 #include <stdlib.h>
 #include <string.h>
+#include <string.h>
 
 #include "passes/schedule.h"
 
@@ -28,8 +29,10 @@ enum {
   WAY = 4096, /* bytes after which an address falls into the same set */
   WAYS = 6,   /* of 8: other things are in the cache too */
   L1_LINES = 400,  /* of 512: other things are in the cache too */
+  L2_LINES = 12000, /* of 16384 in 1 MiB */
   LINE_CYCLES = 2  /* from the second cache, when prefetched */
 };
+static const double far_cycles = 0.6; /* more, for a line from beyond it */
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -228,30 +231,49 @@ static double lines_at(const Facts *f, const double *cover, bool body) {
   return lines;
 }
 
-/* Cycles spent waiting for lines beyond the first cache. What the reduced loops
- * read: the outermost level of the nest at which all that is touched still fits
- * is read again by every turn of the loops around it. What the epilogue touches:
- * once a tile. */
-static double traffic(const Facts *f, const Schedule *s) {
+/* Lines that a cache of so many lines does not keep, of what the reduced loops
+ * read. The outermost level of the nest at which all that is touched still fits is
+ * found; the loop around it finds again what does not step along it, the loops
+ * around that one find nothing. `far`: of the second cache; the first one is too
+ * small for what is found again, and what fits into it altogether counts once. */
+static double misses(const Facts *f, const Schedule *s, double room, bool far) {
   const Kernel *k = f->k;
-  double cover[MAX_DIMS];
+  double cover[MAX_DIMS], wider[MAX_DIMS], sum = 0;
   for (int d = 0; d < kernel_dims(k); d++)
     cover[d] = (double)(s->tile[d] * (d == s->vec ? s->lanes : 1));
-  double sum = lines_at(f, cover, false) * turns_of(k, s, k->n_par);
-  double fits = lines_at(f, cover, true);
   int level = s->n_order;
   for (; level > 0; level--) {
-    int d = s->order[level - 1];
-    cover[d] = (double)k->extent[d];
-    double lines = lines_at(f, cover, true);
-    if (lines > L1_LINES) break;
-    fits = lines;
+    memcpy(wider, cover, sizeof cover);
+    wider[s->order[level - 1]] = (double)k->extent[s->order[level - 1]];
+    if (lines_at(f, wider, true) > room) break;
+    memcpy(cover, wider, sizeof cover);
   }
-  return (sum + fits * turns_of(k, s, level)) * LINE_CYCLES;
+  if (level == 0) return far ? 0 : lines_at(f, cover, true);
+  int around = s->order[level - 1];
+  for (int n = 0; n < k->n_instrs; n++) {
+    const Instr *i = &k->instr[n];
+    if (i->kop != K_LOAD || !f->in_body[n]) continue;
+    int turns = far && i->at.coef[around] == 0 ? level - 1 : level;
+    sum += lines_of(k, i, cover) * turns_of(k, s, turns);
+  }
+  return sum;
+}
+
+/* Lines that the epilogue touches: each once a tile. */
+static double epilogue_lines(const Facts *f, const Schedule *s) {
+  double cover[MAX_DIMS];
+  for (int d = 0; d < kernel_dims(f->k); d++)
+    cover[d] = (double)(s->tile[d] * (d == s->vec ? s->lanes : 1));
+  return lines_at(f, cover, false) * turns_of(f->k, s, f->k->n_par);
 }
 
 /* Arithmetic and waiting for lines go on side by side. */
 double cost_whole(const Facts *f, const Schedule *s, double arithmetic) {
-  double waiting = traffic(f, s);
+  double waiting = (epilogue_lines(f, s) + misses(f, s, L1_LINES, false)) *
+                   LINE_CYCLES;
   return (arithmetic > waiting ? arithmetic : waiting) + 0.1 * waiting;
+}
+
+double cost_far(const Facts *f, const Schedule *s) {
+  return f->k->n_red > 0 ? misses(f, s, L2_LINES, true) * far_cycles : 0;
 }

@@ -30,6 +30,7 @@ typedef struct Search {
   double *cost;         /* least cycles of each kernel; < 0: not known */
   Ids *users;           /* of each buffer: the kernels that touch it */
   Ids *copies;          /* that run just before a kernel */
+  Kernel **rest;        /* that runs just behind one: NULL or its partial sums' */
   int clock, *changed;  /* of each kernel: when */
   int *tried, *refused; /* of each buffer and kernel: when it was tried last */
 } Search;
@@ -306,6 +307,7 @@ static Search search_new(Arena *a, KFunc *f, Memo *memo) {
   s.changed = arena_alloc(a, kernels * sizeof *s.changed);
   s.refused = arena_alloc(a, kernels * sizeof *s.refused);
   s.copies = arena_alloc(a, kernels * sizeof *s.copies);
+  s.rest = arena_alloc(a, kernels * sizeof *s.rest);
   s.users = arena_alloc(a, buffers * sizeof *s.users);
   s.tried = arena_alloc(a, buffers * sizeof *s.tried);
   for (int i = 0; i < f->n_kernels; i++) {
@@ -316,25 +318,36 @@ static Search search_new(Arena *a, KFunc *f, Memo *memo) {
   return s;
 }
 
-/* Puts each copy before the kernel that reads it. */
+/* A trial's kernels live until the next one. */
+static void fresh_trial(Search *s) {
+  arena_free(s->trial);
+  s->trial = arena_new();
+}
+
+/* Makes sums in blocks where that is better; `rest` of a kernel adds them up. */
+static void part_sums(Search *s) {
+  KFunc *f = s->f;
+  for (int i = 0; i < s->n_given; i++) {
+    fresh_trial(s);
+    partial_sums(s->arena, s->trial, f, s->memo, &f->kernel[i], &s->rest[i]);
+  }
+}
+
+/* Puts each copy before the kernel that reads it, and sums of sums behind theirs. */
 static void order_kernels(Search *s) {
   KFunc *f = s->f;
-  Kernel **all =
-      arena_alloc(s->arena, (size_t)(f->n_kernels + 1) * sizeof(Kernel *));
+  size_t most = (size_t)f->n_kernels + (size_t)s->n_given + 1;
+  Kernel **all = arena_alloc(s->arena, most * sizeof *all);
   int n = 0;
   for (int i = 0; i < s->n_given; i++) {
     for (int c = 0; c < s->copies[i].n; c++)
       all[n++] = f->kernel[s->copies[i].id[c]];
     all[n++] = f->kernel[i];
+    if (s->rest[i] != NULL) all[n++] = s->rest[i];
   }
   f->kernel = all;
-  f->cap_kernels = f->n_kernels + 1;
-}
-
-/* A trial's kernels live until the next one. */
-static void fresh_trial(Search *s) {
-  arena_free(s->trial);
-  s->trial = arena_new();
+  f->n_kernels = n;
+  f->cap_kernels = (int)most;
 }
 
 static void climb_buffers(Search *s) {
@@ -374,27 +387,35 @@ static void move_all(Search *s, int axis) {
  * from several places. */
 static const int starts[] = {-1, 1, 0}; /* axes; -1: as it is */
 
+static void climb_from(Search *s, int start) {
+  if (start >= 0) {
+    move_all(s, start);
+    climb_kernels(s);
+  }
+  for (int round = 0; round < ROUNDS; round++) {
+    climb_buffers(s);
+    climb_kernels(s);
+  }
+}
+
 void layout_choose(Arena *a, KFunc *f, Memo *memo) {
+  enum { STARTS = sizeof starts / sizeof starts[0] };
+  KFunc trial[STARTS];
+  Search s[STARTS];
   double least = 0;
-  KFunc best = *f;
-  for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
-    KFunc trial = function_copy(a, f);
-    Search s = search_new(a, &trial, memo);
-    if (starts[i] >= 0) {
-      move_all(&s, starts[i]);
-      climb_kernels(&s);
-    }
-    for (int round = 0; round < ROUNDS; round++) {
-      climb_buffers(&s);
-      climb_kernels(&s);
-    }
-    double cycles = total(&s);
+  int best = 0;
+  for (int i = 0; i < STARTS; i++) {
+    trial[i] = function_copy(a, f);
+    s[i] = search_new(a, &trial[i], memo);
+    climb_from(&s[i], starts[i]);
+    double cycles = total(&s[i]);
     if (i == 0 || cycles < least) {
       least = cycles;
-      order_kernels(&s);
-      best = trial;
+      best = i;
     }
-    arena_free(s.trial);
   }
-  *f = best;
+  part_sums(&s[best]);
+  order_kernels(&s[best]);
+  for (int i = 0; i < STARTS; i++) arena_free(s[i].trial);
+  *f = trial[best];
 }

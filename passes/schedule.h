@@ -67,13 +67,21 @@ typedef struct Pair {
 void cost_pair(const Facts *f, const Schedule *s, int x, int y, Pair *p);
 /* Cycles of arithmetic and of what the first cache gives with these tiles. */
 double cost_arithmetic(const Facts *f, const Pair *p, int tx, int ty);
-/* These and waiting for lines beyond it. */
+/* These and waiting for lines from the second cache. */
 double cost_whole(const Facts *f, const Schedule *s, double arithmetic);
+/* Waiting for lines that the second cache does not keep between two turns. */
+double cost_far(const Facts *f, const Schedule *s);
 
 /* memo.c: the same for kernels that differ in nothing that the model sees. */
 typedef struct Memo Memo;
 Memo *memo_new(Arena *a, const Cpu *cpu);
 Choice memo_choose(Memo *m, const Kernel *k);
+
+/* partial.c: if the sums of *kernel are better made in blocks, makes it the kernel
+ * of the blocks' sums, which go to new buffers of f, and *rest the one that adds
+ * them up. What is only tried lies in `trial`. */
+void partial_sums(Arena *a, Arena *trial, KFunc *f, Memo *memo, Kernel **kernel,
+                  Kernel **rest);
 
 /* layout.c: orders of axes in memory; changes kernels, buffers and their number. */
 void layout_choose(Arena *a, KFunc *f, Memo *memo);
