@@ -142,11 +142,35 @@ static bool is_used(Lower *L, const Mentions *m, const char *name) {
           !find_any_def(L, L->user, DEF_LAYER, name));
 }
 
-static void check_definition(Lower *L, const Definition *d) {
+static bool declares(const Stmt *stmt) {
+  return stmt->kind == STMT_LET || stmt->kind == STMT_PARAM ||
+         stmt->kind == STMT_STATE;
+}
+
+/* What the value of a body and its updates lead to. */
+static Mentions *find_needed(Lower *L, const Definition *d) {
   Mentions *m = mentions_new(L);
-  mention_body(m, d);
-  for (int i = 0; i < d->n_params; i++)
+  for (int i = 0; i < d->n_params; i++) {
     mention_shape(m, d->params[i].shape);
+    if (d->params[i].default_value)
+      mention(m, d->params[i].default_value);
+  }
+  for (int before = -1; before != m->named.n + m->called.n;) {
+    before = m->named.n + m->called.n;
+    for (int i = 0; i < d->n_stmts; i++) {
+      const Stmt *stmt = d->stmts[i];
+      if (declares(stmt) && !is_mentioned(m, stmt->name.s))
+        continue;
+      mention_shape(m, stmt->shape);
+      if (stmt->value)
+        mention(m, stmt->value);
+    }
+  }
+  return m;
+}
+
+static void check_definition(Lower *L, const Definition *d) {
+  const Mentions *m = find_needed(L, d);
   for (int i = 0; i < d->n_params; i++) {
     const Param *p = &d->params[i];
     if (!is_used(L, m, p->name.s) && p->name.s[0] != '_' &&
@@ -159,13 +183,11 @@ static void check_definition(Lower *L, const Definition *d) {
       diag_error(L->d, "E0204", stmt->span,
                  "this value is not used: the last line is the value of %s",
                  d->name.s);
-    if (stmt->kind == STMT_LET || stmt->kind == STMT_PARAM ||
-        stmt->kind == STMT_STATE)
-      if (!is_used(L, m, stmt->name.s))
-        unused(L, stmt->name,
-               stmt->kind == STMT_LET     ? "the value"
-               : stmt->kind == STMT_STATE ? "the state"
-                                          : "the parameter");
+    if (declares(stmt) && !is_used(L, m, stmt->name.s))
+      unused(L, stmt->name,
+             stmt->kind == STMT_LET     ? "the value"
+             : stmt->kind == STMT_STATE ? "the state"
+                                        : "the parameter");
   }
 }
 

@@ -19,7 +19,7 @@ static const char *const other_words[][2] = {
     {"beta1", "betas"}, {"beta2", "betas"}, {"epsilon", "eps"},
     {"wd", "weight_decay"}, {"decay", "weight_decay"}, {"gamma", "factor"},
     {"milestones", "at"}, {"eta_min", "to"}, {"min_delta", "delta"},
-    {"monitor", "on"}, {"alpha", "negative_slope"},
+    {"monitor", "on"}, {"dim", "axis"}, {"dims", "axes"}, {"alpha", "negative_slope"},
     /* layers */
     {"dense", "linear"}, {"fc", "linear"}, {"fully_connected", "linear"},
     {"deconv", "conv_transpose"}, {"pool", "maxpool"}, {"swish", "silu"},

@@ -50,6 +50,9 @@ static bool mismatch(const Match *m, const char *with) {
                           : NULL;
   if (first && first->kind == SLOT_VALUE) /* what bound the name */
     note_origin(L, diag, first->value);
+  if (diag && m->value->kind == V_STAGE)
+    diag_help(diag, "a net or a stage is called with its input: %s(..)",
+              m->value->stage->name);
   if (diag && input && !p->shape->is_class && m->value->kind == V_TENSOR)
     help_shape(m, diag);
   return false;

@@ -335,7 +335,8 @@ static Node *penalty_node(Scope *s, const Expr *e) {
                 "%s: take its sum", value_text(L, t));
   else
     return cast_to(L, t->node, T_F32);
-  note_origin(L, diag, t);
+  if (t->from.begin != e->span.begin) /* it says more than what is underlined */
+    note_origin(L, diag, t);
   return NULL;
 }
 

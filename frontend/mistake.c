@@ -141,6 +141,8 @@ static const struct {
     {"a number", "'='", "'{'", "its value stands behind ="},
     {"':'", "'{'", NULL, "a body is a block { .. }, or = and one expression"},
     {"the end of the line", "'='", "'{'", "its value stands behind ="},
+    {"':'", "']'", NULL, "several along an axis: slice(x, axis, start, end)"},
+    {"','", "']'", "','", "one index each: x[i][j]"},
     {"'{'", "'then'", NULL, "an `if` is a value: if .. then .. else .."},
     {"':'", "'then'", NULL, "an `if` is a value: if .. then .. else .."},
     {"'->'", "a number", NULL, "a pipeline begins with a value: x -> .."},
