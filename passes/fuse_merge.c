@@ -21,22 +21,55 @@ static const Instr *store_of(const Kernel *k, int buffer) {
   return NULL;
 }
 
-static bool any_shared(const Kernel *x, KOp xop, const Kernel *y, KOp yop) {
+/* Which buffers a kernel loads and stores, each as a bit that it may share with
+ * others: most pairs of kernels have no bit in common, and then no buffer. */
+enum { WORDS = 8 };
+typedef struct Touch {
+  uint64_t bits[2][WORDS]; /* of loads, of stores */
+  bool contraction;
+} Touch;
+
+typedef struct Merge {
+  Arena *arena;
+  KFunc *f;
+  Touch *touch; /* of f->kernel */
+} Merge;
+
+static Touch touch_of(const Kernel *k) {
+  Touch t = {.contraction = kernel_is_contraction(k)};
+  for (int i = 0; i < k->n_instrs; i++) {
+    const Instr *x = &k->instr[i];
+    unsigned bit = (unsigned)x->buffer % (64 * WORDS);
+    if (x->kop == K_LOAD || x->kop == K_STORE)
+      t.bits[x->kop == K_STORE][bit / 64] |= (uint64_t)1 << bit % 64;
+  }
+  return t;
+}
+
+static bool may_share(const Touch *x, KOp xop, const Touch *y, KOp yop) {
+  for (int i = 0; i < WORDS; i++)
+    if (x->bits[xop == K_STORE][i] & y->bits[yop == K_STORE][i]) return true;
+  return false;
+}
+
+/* Kernels by number. */
+static bool any_shared(const Merge *m, int a, KOp aop, int b, KOp bop) {
+  if (!may_share(&m->touch[a], aop, &m->touch[b], bop)) return false;
+  const Kernel *x = m->f->kernel[a], *y = m->f->kernel[b];
   for (int i = 0; i < x->n_instrs; i++)
-    if (x->instr[i].kop == xop && touches(y, yop, x->instr[i].buffer))
+    if (x->instr[i].kop == aop && touches(y, bop, x->instr[i].buffer))
       return true;
   return false;
 }
 
 /* Kernel `which` may run before or after all between a and b: none of them
  * writes what it reads or writes, or reads what it writes. */
-static bool can_pass(const KFunc *f, int a, int b, int which) {
-  const Kernel *k = f->kernel[which];
-  for (int i = a + 1; i < b; i++) {
-    const Kernel *other = f->kernel[i];
-    if (any_shared(other, K_STORE, k, K_LOAD) ||
-        any_shared(other, K_STORE, k, K_STORE) ||
-        any_shared(other, K_LOAD, k, K_STORE))
+static bool can_pass(const Merge *m, int a, int b, int which) {
+  for (int n = 1; n < b - a; n++) {
+    int i = which == a ? a + n : b - n; /* what hinders is mostly near */
+    if (any_shared(m, i, K_STORE, which, K_LOAD) ||
+        any_shared(m, i, K_STORE, which, K_STORE) ||
+        any_shared(m, i, K_LOAD, which, K_STORE))
       return false;
   }
   return true;
@@ -182,16 +215,16 @@ static bool draws(const Kernel *k) {
 }
 
 /* What read_together needs and can be told before dimensions are aligned. */
-static bool may_read_together(const Kernel *x, const Kernel *y) {
-  return x->n_red != 0 && y->n_red != 0 && any_shared(x, K_LOAD, y, K_LOAD) &&
-         !any_shared(x, K_STORE, y, K_LOAD) && !kernel_is_contraction(x) &&
-         !kernel_is_contraction(y);
+static bool may_read_together(const Merge *m, int i, int j) {
+  return m->f->kernel[i]->n_red != 0 && m->f->kernel[j]->n_red != 0 &&
+         !m->touch[i].contraction && !m->touch[j].contraction &&
+         any_shared(m, i, K_LOAD, j, K_LOAD) &&
+         !any_shared(m, i, K_STORE, j, K_LOAD);
 }
 
 /* Two reductions over the same dimensions that read a large buffer at the same
  * places read it once if they run together. A contraction stays alone. */
 static bool read_together(const Kernel *x, const Kernel *y) {
-  if (!may_read_together(x, y)) return false;
   for (int i = 0; i < x->n_instrs; i++)
     for (int j = 0; j < y->n_instrs; j++)
       if (x->instr[i].kop == K_LOAD && y->instr[j].kop == K_LOAD &&
@@ -201,37 +234,50 @@ static bool read_together(const Kernel *x, const Kernel *y) {
   return false;
 }
 
-static bool try_merge(Arena *a, KFunc *f, int i, int j) {
+static void remove_kernel(Merge *m, int at) {
+  size_t behind = (size_t)(m->f->n_kernels - at - 1);
+  memmove(&m->f->kernel[at], &m->f->kernel[at + 1],
+          behind * sizeof *m->f->kernel);
+  memmove(&m->touch[at], &m->touch[at + 1], behind * sizeof *m->touch);
+  m->f->n_kernels--;
+}
+
+/* There is room: one was removed before. */
+static void insert_kernel(Merge *m, int at, Kernel *k) {
+  size_t behind = (size_t)(m->f->n_kernels - at);
+  memmove(&m->f->kernel[at + 1], &m->f->kernel[at],
+          behind * sizeof *m->f->kernel);
+  memmove(&m->touch[at + 1], &m->touch[at], behind * sizeof *m->touch);
+  m->f->kernel[at] = k;
+  m->touch[at] = touch_of(k);
+  m->f->n_kernels++;
+}
+
+static bool try_merge(Merge *m, int i, int j) {
+  Arena *a = m->arena;
+  KFunc *f = m->f;
   const Kernel *p = f->kernel[i], *q = f->kernel[j];
-  bool follows = q->n_red == 0 && any_shared(p, K_STORE, q, K_LOAD);
-  if ((!follows && !may_read_together(p, q)) || draws(p) || draws(q))
-    return false;
+  bool follows = q->n_red == 0 && any_shared(m, i, K_STORE, j, K_LOAD);
+  bool together = !follows && may_read_together(m, i, j);
+  if ((!follows && !together) || draws(p) || draws(q)) return false;
   int64_t dim[MAX_DIMS + 1];
   if (common_dims(p, q, dim) < 0) return false; /* before what takes long */
-  bool rises = can_pass(f, i, j, j);
-  if (!rises && !can_pass(f, i, j, i)) return false;
+  bool rises = can_pass(m, i, j, j);
+  if (!rises && !can_pass(m, i, j, i)) return false;
   Kernel *x = kernel_new(a), y = {0};
   if (!align(a, p, q, x, &y)) return false;
   if ((!follows && !read_together(x, &y)) || !places_agree(x, &y))
     return false;
   append(a, x, &y);
-  if (rises) {
-    f->kernel[i] = x;
-  } else { /* the joined kernel runs at the later place */
-    memmove(&f->kernel[i], &f->kernel[i + 1],
-            (size_t)(j - 1 - i) * sizeof *f->kernel);
-    f->kernel[j - 1] = x;
+  remove_kernel(m, j);
+  if (!rises) { /* the joined kernel runs at the later place */
+    remove_kernel(m, i);
+    insert_kernel(m, j - 1, x);
+    return true;
   }
-  memmove(&f->kernel[j], &f->kernel[j + 1],
-          (size_t)(f->n_kernels - j - 1) * sizeof *f->kernel);
-  f->n_kernels--;
+  f->kernel[i] = x;
+  m->touch[i] = touch_of(x);
   return true;
-}
-
-static bool is_result(const KFunc *f, int buffer) {
-  for (int i = 0; i < f->n_results; i++)
-    if (f->result[i].buffer == buffer) return true;
-  return false;
 }
 
 static void remove_instr(Kernel *k, int at) {
@@ -249,37 +295,44 @@ static bool stores(const Kernel *k) {
   return false;
 }
 
-/* Stores that nobody reads go, and kernels that are left without one. */
-static void drop_dead_stores(KFunc *f) {
-  for (int b = 0; b < f->n_buffers; b++) {
-    if (f->buffer[b].kind != BUF_TEMP || is_result(f, b)) continue;
-    bool read = false;
-    for (int i = 0; i < f->n_kernels; i++)
-      read |= touches(f->kernel[i], K_LOAD, b);
-    if (read) continue;
-    for (int i = 0; i < f->n_kernels; i++) {
-      Kernel *k = f->kernel[i];
-      for (int n = k->n_instrs - 1; n >= 0; n--)
-        if (k->instr[n].kop == K_STORE && k->instr[n].buffer == b)
-          remove_instr(k, n);
-    }
-  }
-  int kept = 0;
+/* The buffers that are loaded, or also those that are stored. */
+static bool *used_buffers(Arena *a, const KFunc *f, bool stored) {
+  bool *used = arena_alloc(a, (size_t)(f->n_buffers + 1) * sizeof *used);
   for (int i = 0; i < f->n_kernels; i++)
-    if (stores(f->kernel[i])) f->kernel[kept++] = f->kernel[i];
+    for (int n = 0; n < f->kernel[i]->n_instrs; n++) {
+      const Instr *x = &f->kernel[i]->instr[n];
+      if (x->kop == K_LOAD || (stored && x->kop == K_STORE))
+        used[x->buffer] = true;
+    }
+  for (int i = 0; i < f->n_results; i++) used[f->result[i].buffer] = true;
+  return used;
+}
+
+/* Stores that nobody reads go, and kernels that are left without one. */
+static void drop_dead_stores(Arena *a, KFunc *f) {
+  const bool *used = used_buffers(a, f, false);
+  int kept = 0;
+  for (int i = 0; i < f->n_kernels; i++) {
+    Kernel *k = f->kernel[i];
+    for (int n = k->n_instrs - 1; n >= 0; n--) {
+      int b = k->instr[n].buffer;
+      if (k->instr[n].kop == K_STORE && f->buffer[b].kind == BUF_TEMP &&
+          !used[b])
+        remove_instr(k, n);
+    }
+    if (stores(k)) f->kernel[kept++] = k;
+  }
   f->n_kernels = kept;
 }
 
 static void drop_unused_buffers(Arena *a, KFunc *f) {
+  const bool *used = used_buffers(a, f, true);
   int *map = arena_alloc(a, (size_t)(f->n_buffers + 1) * sizeof *map);
   int kept = 0;
   for (int b = 0; b < f->n_buffers; b++) {
-    bool used = is_result(f, b) || f->buffer[b].kind == BUF_SCALAR;
-    for (int i = 0; i < f->n_kernels && !used; i++)
-      used = touches(f->kernel[i], K_LOAD, b) ||
-             touches(f->kernel[i], K_STORE, b);
     map[b] = kept;
-    if (used) f->buffer[kept++] = f->buffer[b];
+    if (used[b] || f->buffer[b].kind == BUF_SCALAR)
+      f->buffer[kept++] = f->buffer[b];
   }
   f->n_buffers = kept;
   for (int i = 0; i < f->n_kernels; i++)
@@ -292,12 +345,15 @@ static void drop_unused_buffers(Arena *a, KFunc *f) {
 }
 
 void fuse_merge(Arena *a, KFunc *f) {
+  Merge m = {.arena = a, .f = f};
+  m.touch = arena_alloc(a, (size_t)(f->n_kernels + 1) * sizeof *m.touch);
+  for (int i = 0; i < f->n_kernels; i++) m.touch[i] = touch_of(f->kernel[i]);
   for (int i = 0; i < f->n_kernels; i++)
     for (int j = i + 1; j < f->n_kernels; j++)
-      if (try_merge(a, f, i, j)) {
+      if (try_merge(&m, i, j)) {
         if (i > 0) i--; /* either may have moved: look again from here */
         j = i;
       }
-  drop_dead_stores(f);
+  drop_dead_stores(a, f);
   drop_unused_buffers(a, f);
 }
