@@ -11,6 +11,7 @@
  *   lower_dot.c      @ and einsum
  *   lower_scope.c    names inside a definition, evaluated when first used
  *   lower_expr.c     expressions
+ *   lower_weighted.c losses with weights in arithmetic
  *   lower_prim.c     primitive functions: table and arguments
  *   lower_reduce.c   primitives that reduce
  *   lower_shape.c    primitives that move elements
@@ -269,7 +270,6 @@ typedef struct Watched { /* a number that something watches */
 } Watched;
 
 typedef struct Setup Setup; /* the train section, see lower_train.c */
-
 struct Lower {
   Arena *a;
   Diags *d;
@@ -359,7 +359,6 @@ const Value *need_tensor(const Scope *s, Span at, const Value *v,
                          const char *what);
 /* Whether a tensor of this shape may be made; tells if not. */
 bool check_size(const Scope *s, Span at, int rank, const int64_t *dim);
-
 /* lower_help.c: "did you mean `name`?", if one of the candidates is near. */
 void help_nearest(Diag *diag, const char *name, const Candidates *c);
 /* The nearest, or else all of them behind `what`: "its stages are". */
@@ -368,11 +367,13 @@ void help_names(Diag *diag, const char *name, const Candidates *c,
 void help_arguments(Diag *diag, const char *name, const Candidates *c);
 /* A call whose argument at `at` is one too many: it takes `most`. */
 void too_many_arguments(const Scope *s, Span at, const char *name, int most);
-
 /* lower_math.c */
 /* op: one of the elementwise operations of ops.def. */
 const Value *elementwise(const Scope *s, Span at, Op op, int n,
                          const Value *const *args);
+/* The same, where one has weights (lower_weighted.c). */
+const Value *weighted_math(const Scope *s, Span at, Op op, int n,
+                           const Value *const *args);
 /* Tensors and numbers as nodes of one shape and type; the result says whether
  * it depends on the sample. */
 Node *to_node(Lower *L, const Value *v, DType t, bool sample, int rank,
@@ -388,7 +389,6 @@ Node *scalar_leaf(Lower *L, const char *name);
 /* A list of numbers as a tensor of one axis, of lists as one of several. */
 const Value *list_tensor(const Scope *s, Span at, const Value *list);
 Node *broadcast_rows(Lower *L, Node *of_batch, const Node *like);
-
 /* lower_random.c */
 typedef enum Dist { DIST_UNIFORM, DIST_NORMAL, DIST_BERNOULLI } Dist;
 const Value *random_value(Lower *L, Dist dist, const Value *a, const Value *b,
@@ -397,13 +397,11 @@ const Value *random_op(Lower *L, Op op, int n, const Value *const *args);
 const Value *materialise(const Scope *s, Span at, const Value *v, bool sample,
                          int rank, const int64_t *dim);
 uint64_t mix(uint64_t h, uint64_t v);
-
 /* lower_dot.c */
 const Value *matmul(const Scope *s, Span at, const Value *a, const Value *b);
 const Value *einsum(const Scope *s, Span at, const char *spec, const Value *a,
                     const Value *b);
 const Value *transpose(const Scope *s, Span at, const Value *a);
-
 /* lower_scope.c */
 Scope *scope_new(Lower *L, File *file, const Def *def, const Scope *caller);
 void scope_declare(Scope *s); /* slots for the statements of the body */
@@ -414,12 +412,10 @@ Slot *scope_slot(const Scope *s, const char *name);
 const Value *force_slot(Scope *s, Slot *slot, const char *name, Span at);
 const Value *force_update(Scope *s, Update *u);
 void scope_candidates(const Scope *s, Candidates *c);
-
 /* lower_expr.c */
 const Value *eval(Scope *s, const Expr *e);
 const Value *index_value(const Scope *s, Span at, const Value *x,
                          const Value *i);
-
 /* lower_prim.c */
 typedef struct Prim Prim;
 enum { MAX_PRIM_ARGS = 8 };
@@ -468,7 +464,6 @@ const Value *prim_rank(PrimCall *c);
 const Value *prim_same_shape(PrimCall *c);
 /* Reads an axis of a tensor of this rank. */
 bool need_axis(PrimCall *c, const Value *v, int rank, int *axis);
-
 /* lower_call.c */
 const Value *eval_call(Scope *s, const Expr *call, const Value *piped);
 /* A call: where it stands, and where its arguments come from, which for a stage
@@ -495,7 +490,6 @@ bool bind_args(Scope *inner, const Call *c, int first);
 /* lower_match.c: checks a value against a parameter's shape, binds the names in
  * it, and gives the value as the body sees it. */
 const Value *match_shape(Scope *inner, const Call *c, int i, const Value *v);
-
 /* lower_stage.c */
 Instance *instance_new(Lower *L, const char *name, const char *label,
                        uint64_t hash);
@@ -515,7 +509,6 @@ bool is_stage_name(Scope *s, const char *name);
 /* A child by its last name, or NULL if it was not made. */
 Instance *find_child(const Instance *i, const char *name);
 void stage_candidates(Scope *s, Candidates *c);
-
 /* lower_set.c */
 const Value *declared_param(Scope *s, const Stmt *stmt, int at);
 OwnParam *declared_state(Scope *s, const Stmt *stmt, int at);
@@ -558,7 +551,6 @@ void apply_variants(Lower *L);
 void apply_defines(Lower *L);
 /* Whether the chosen variant has `without NAME`. */
 bool is_without(Lower *L, const char *name);
-
 /* lower_check.c */
 void check_unused(Lower *L);
 /* lower_data.c */
@@ -568,7 +560,7 @@ const Value *field_value(Scope *s, const char *name); /* or NULL */
 void read_train(Lower *L, const Item *train);
 void lower_functions(Lower *L);
 /* One f32 for each sample; NULL after a mistake. */
-Node *each_sample(Scope *s, Span at, const Value *v, const char *what);
+Node *each_sample(const Scope *s, Span at, const Value *v, const char *what);
 /* lower_metrics.c; note_loss remembers what the trained loss compares. */
 void note_loss(Scope *inner);
 void lower_metrics(Scope *s, const Expr *e);

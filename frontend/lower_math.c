@@ -427,6 +427,9 @@ const Value *elementwise(const Scope *s, Span at, Op op, int n,
   for (int i = 0; i < n; i++)
     if (args[i]->kind == V_POISON)
       return &poison;
+  for (int i = 0; i < n; i++)
+    if (args[i]->kind == V_WEIGHTED)
+      return weighted_math(s, at, op, n, args);
   for (int i = 0; i < n; i++) {
     const Value *v = args[i];
     lists = lists || v->kind == V_LIST;

@@ -204,7 +204,7 @@ typedef struct Loss {
   Node *value, *weight; /* f32[B]; weight NULL: 1 */
 } Loss;
 
-Node *each_sample(Scope *s, Span at, const Value *v, const char *what) {
+Node *each_sample(const Scope *s, Span at, const Value *v, const char *what) {
   Lower *L = s->L;
   if (v->kind == V_POISON)
     return NULL;

@@ -443,5 +443,33 @@ net m(x: [12]) {
                     p, (y > 0).to(x.dtype), pos_weight=three))
 
 
+@program
+class blended(Program):
+    """Losses with weights of classes and of rows in sums, and times numbers that
+    vary."""
+    net = """\
+const rare = [0.5, 2, 1, 3]
+
+loss sure(z: [k], label: class[k]) = weighted(hinge(z, label), 1 + abs(z[0]))
+
+net m(x: [12]) { x -> linear(9) -> tanh -> linear(4) }
+"""
+    train = """\
+  loss      = 0.5 * cosine() * cross_entropy(m(x), y, class_weights = rare) +
+              sure(m(x), y) / 2 - 0.1 * (-cross_entropy(m(x), y) + step / 100)
+  optimizer = sgd(lr = 0.1)
+"""
+
+    def loss(self, P, S, x, y, t):
+        z = lin(P, "m.linear2", torch.tanh(lin(P, "m.linear1", x)))
+        w = torch.tensor([0.5, 2, 1, 3], dtype=x.dtype)
+        h = F.multi_margin_loss(z, y, reduction="none")
+        share = 0.5 * 0.5 * (1 + np.cos(np.pi * t.progress))
+        k = 1 + z[:, 0].abs()
+        return (share * F.cross_entropy(z, y, weight=w) +
+                (k * h).sum() / k.sum() / 2 + 0.1 * F.cross_entropy(z, y) -
+                t.step / 1000)
+
+
 if __name__ == "__main__":
     make_odd.main([name for name in make_odd.PROGRAMS if name not in FIRST])
