@@ -5,8 +5,8 @@
 
 Compiles networks of so many layers, all equal or each of another width, or of so
 many residual blocks with batch normalisation, and prints what each pass takes (as
-`-v` tells), what all takes, and that for a kernel, in milliseconds of the
-processor. Nothing comes from the object cache. A last column that stays as it is,
+`-v` tells), what all takes, and that for a kernel, in milliseconds by the clock, so
+on a quiet machine. Nothing comes from the object cache. A last column that stays,
 or falls, is linear growth.
 """
 
