@@ -86,7 +86,7 @@ FOLDERS        := ir frontend passes codegen runtime
 allow_ir       := ir/|runtime/philox\.h
 allow_frontend := frontend/|ir/
 allow_passes   := passes/|ir/
-allow_codegen  := codegen/|ir/|runtime/net\.h
+allow_codegen  := codegen/|ir/|runtime/net\.h|runtime/philox\.h
 allow_runtime  := runtime/
 layers:
 	@for rule in $(foreach f,$(FOLDERS),'$f $(allow_$f)'); do \

@@ -1,8 +1,9 @@
-/* Philox4x32-10 on vectors of counters, the same words as runtime/philox.h. The
+/* Philox4x32-7 on vectors of counters, the same words as runtime/philox.h. The
  * words are held in 64-bit lanes: the product of two 32-bit words is then one
  * instruction, the low half is the product itself (upper bits are ignored by the
  * next round) and nothing is widened or narrowed between rounds. */
 #include "codegen/emit.h"
+#include "runtime/philox.h"
 
 static LLVMValueRef low_word(const Build *b, LLVMValueRef x) {
   return LLVMBuildAnd(b->b, x, build_integer(LLVMTypeOf(x), 0xffffffffu), "");
@@ -49,7 +50,7 @@ static Words phis_of(const Build *b, const Words *first,
   return w;
 }
 
-/* A loop, two rounds a turn: that costs what ten rounds in a row cost, and LLVM
+/* A loop, two rounds a turn: that costs what all rounds in a row cost, and LLVM
  * takes five times as long for those, most of it to find out nothing about their
  * bits. Two, since the words then end up in the registers where they began. */
 static void add_rounds(const Build *b, Words *w) {
@@ -70,9 +71,10 @@ static void add_rounds(const Build *b, Words *w) {
   for (int i = 0; i < 2; i++)
     LLVMAddIncoming(phi.key[i], &w->key[i], &body, 1);
   LLVMValueRef more =
-      LLVMBuildICmp(b->b, LLVMIntULT, next, build_i64(b, 5), "");
+      LLVMBuildICmp(b->b, LLVMIntULT, next, build_i64(b, PHILOX_DRAW_ROUNDS / 2), "");
   LLVMBuildCondBr(b->b, more, body, after);
   LLVMPositionBuilderAtEnd(b->b, after);
+  if (PHILOX_DRAW_ROUNDS % 2 == 1) add_round(b, w);
 }
 
 void build_philox(const Build *b, LLVMValueRef counter[4], LLVMValueRef seed) {

@@ -20,7 +20,7 @@
 enum {
   FMA_LATENCY = 4,
   COSTLY_OP = 14,     /* exp, log, tanh as polynomials */
-  PHILOX_BLOCKS = 24, /* ten rounds for four words of a vector */
+  PHILOX_BLOCKS = 18, /* seven rounds for four words of a vector */
   TRANSPOSED = 6,     /* an access, and one vector's share of the shuffles */
   HORIZONTAL = 9,     /* the sum of a vector's lanes */
   TILE_OVERHEAD = 6,  /* pointers and counters around a tile */
