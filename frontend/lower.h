@@ -241,6 +241,7 @@ struct Instance {
   bool piped;        /* the call's first argument came from the left */
   int calls;         /* of a net, in this function */
   bool noted;        /* its parameters are counted in the summary */
+  bool busy;         /* of a chain: its stages are being called */
   int n_params, cap_params;
   OwnParam **param;
   int n_sites, cap_sites, sites_state;

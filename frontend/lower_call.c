@@ -151,16 +151,24 @@ bool bind_args(Scope *inner, const Call *c, int first) {
 
 /* -- the call */
 
+/* Whether this is inside a call of the definition. */
+static bool calls(const Scope *s, const Def *def) {
+  for (; s; s = s->caller)
+    if (s->def == def)
+      return true;
+  return false;
+}
+
 static bool may_call(Scope *s, const Call *c) {
   Lower *L = s->L;
   const char *name = c->def->ast->name.s;
   if (s->depth >= MAX_CALL_DEPTH) {
-    bool again = false;
-    for (const Scope *outer = s; outer; outer = outer->caller)
-      again = again || outer->def == c->def;
+    const Def *again = calls(s, c->def) ? c->def : NULL;
+    if (!again && s->def && calls(s->caller, s->def))
+      again = s->def;
     Diag *diag =
         again ? fail(s, "E0206", c->at->span, "%s calls itself, more than %d "
-                     "deep", name, MAX_CALL_DEPTH)
+                     "deep", again->ast->name.s, MAX_CALL_DEPTH)
               : fail(s, "E0602", c->at->span, "definitions call each other more "
                      "than %d deep: %s", MAX_CALL_DEPTH, name);
     if (again && diag)

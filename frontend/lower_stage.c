@@ -100,8 +100,10 @@ static const Value *call_group(Scope *s, Instance *i, const Expr *call,
   outer->now.instance = i;
   outer->now.repeat = 0;
   const Value *v = input;
+  i->busy = true;
   for (int k = 0; k < chain->chain.n; k++)
     v = eval_stage(outer, chain->chain.stage[k], v);
+  i->busy = false;
   outer->now = saved;
   return v;
 }
@@ -153,6 +155,10 @@ static const Value *call_chain(Scope *s, Instance *i, const Expr *call,
   if (!input || n) {
     fail(s, "E0410", call->span, "%s is a chain of stages and takes its input "
          "alone", span_text(s->L, call->call.callee->span));
+    return &poison;
+  }
+  if (i->busy) {
+    fail(s, "E0206", call->span, "%s is called inside itself", i->name);
     return &poison;
   }
   return input->kind == V_POISON ? input : call_group(s, i, call, input);
