@@ -1,7 +1,8 @@
-/* The threads. A job is a number of pieces; whoever is free takes the next few,
- * the caller too, until none is left. Which thread does a piece changes no bit of
- * the result, so nothing need be fixed, and a thread that the system has taken
- * off its core holds up no more than the pieces it had begun.
+/* The threads. A job is a number of pieces, of which each thread, the caller too,
+ * has a range of its own: the same share of every job, so that what it wrote in one
+ * is still near its core in the next. Who has done with his range goes on with the
+ * others'. Which thread does a piece changes no bit of the result, so a thread that
+ * the system has taken off its core holds up no more than the pieces it had begun.
  *
  * A worker that waits spins for some microseconds, since the next kernel of a step
  * is mostly near, and then sleeps; where there are more threads than cores it
@@ -10,10 +11,10 @@
  * happens again, so that a loaded machine makes two threads no slower than one.
  *
  * Only one thread may call net_parallel on a pool, and a piece must not call it
- * again. `ticket` holds the job's number and the next piece; a claim is a
- * compare-and-swap on both, so a worker that comes late claims nothing of a job
- * that it has not seen. What describes the job is read between two looks at the
- * ticket: if the claim succeeds it was this job's. */
+ * again. The ticket of a range holds the job's number and the next piece; a claim
+ * is a compare-and-swap on both, so a worker that comes late claims nothing of a
+ * job that it has not seen. What describes the job is read between two looks at
+ * the ticket: if the claim succeeds it was this job's. */
 #include "runtime/net.h"
 
 #include <pthread.h>
@@ -27,7 +28,7 @@
 enum {
   LINE = 64,
   SPINS = 3000,
-  SHARE = 4,              /* claims that a thread makes of a job, about */
+  SHARE = 4,              /* claims that a thread makes of its range, about */
   LONG_WAIT = 200000,     /* ns: a core was taken away */
   FIRST_PAUSE = 20000000, /* ns of working alone after that */
   LAST_PAUSE = 1000000000
@@ -35,8 +36,13 @@ enum {
 
 typedef struct Worker {
   NetPool *pool;
+  int number; /* of its range; the caller's is 0 */
   pthread_t thread;
 } Worker;
+
+typedef struct Range {
+  _Alignas(LINE) atomic_uint_least64_t ticket; /* job << 32 | next piece */
+} Range;
 
 struct NetPool {
   int threads, spins;
@@ -46,7 +52,8 @@ struct NetPool {
   int64_t alone_until, pause; /* ns; the caller's */
   uint32_t job;
   atomic_bool quit;
-  _Alignas(LINE) atomic_uint_least64_t ticket; /* job << 32 | next piece */
+  Range *range; /* one for each thread */
+  _Alignas(LINE) atomic_uint shown; /* the job that may be worked at */
   _Atomic(NetPiece *) fn;
   _Atomic(char *) arena;
   atomic_uint pieces, grain;
@@ -64,60 +71,76 @@ static void relax(void) {
 
 static uint32_t job_of(uint64_t ticket) { return (uint32_t)(ticket >> 32); }
 
-/* Does pieces of the job that the ticket shows until none is left. */
-static void work(NetPool *p, uint64_t ticket) {
-  uint32_t job = job_of(ticket);
+/* Where the range of thread t begins, of so many pieces. */
+static uint32_t range_begin(const NetPool *p, int t, uint32_t pieces) {
+  return (uint32_t)((uint64_t)pieces * (uint64_t)t / (uint64_t)p->threads);
+}
+
+/* Does pieces of one range of the job until none is left. */
+static void work_range(NetPool *p, uint32_t job, int t) {
+  atomic_uint_least64_t *at = &p->range[t].ticket;
+  uint64_t ticket = atomic_load(at);
   while (job_of(ticket) == job) {
     NetPiece *fn = atomic_load(&p->fn);
     char *arena = atomic_load(&p->arena);
-    uint32_t next = (uint32_t)ticket, end = atomic_load(&p->pieces);
+    uint32_t next = (uint32_t)ticket;
+    uint32_t end = range_begin(p, t + 1, atomic_load(&p->pieces));
     if (next >= end) return;
     uint32_t grain = atomic_load(&p->grain);
     uint32_t n = grain < end - next ? grain : end - next;
-    if (!atomic_compare_exchange_weak(&p->ticket, &ticket, ticket + n)) continue;
+    if (!atomic_compare_exchange_weak(at, &ticket, ticket + n)) continue;
     fn(arena, next, next + n);
     atomic_fetch_add(&p->done, n);
-    ticket = atomic_load(&p->ticket);
+    ticket = atomic_load(at);
   }
 }
 
-/* Returns the ticket of a job that is not `seen`. */
-static uint64_t wait_for_job(NetPool *p, uint32_t seen) {
-  uint64_t ticket;
+/* Does pieces of the job as thread `me`: its own, then what others have left. */
+static void work(NetPool *p, uint32_t job, int me) {
+  for (int i = 0; i < p->threads; i++)
+    work_range(p, job, (me + i) % p->threads);
+}
+
+/* Returns the number of a job that is not `seen`. */
+static uint32_t wait_for_job(NetPool *p, uint32_t seen) {
+  uint32_t job;
   for (int i = 0; i < p->spins; i++) {
-    ticket = atomic_load(&p->ticket);
-    if (job_of(ticket) != seen) return ticket;
+    job = atomic_load(&p->shown);
+    if (job != seen) return job;
     relax();
   }
   pthread_mutex_lock(&p->lock);
   atomic_fetch_add(&p->sleepers, 1);
-  while (job_of(ticket = atomic_load(&p->ticket)) == seen)
+  while ((job = atomic_load(&p->shown)) == seen)
     pthread_cond_wait(&p->go, &p->lock);
   atomic_fetch_sub(&p->sleepers, 1);
   pthread_mutex_unlock(&p->lock);
-  return ticket;
+  return job;
 }
 
 static void *worker_main(void *context) {
-  NetPool *p = ((const Worker *)context)->pool;
+  const Worker *w = context;
+  NetPool *p = w->pool;
   for (uint32_t seen = 0;;) {
-    uint64_t ticket = wait_for_job(p, seen);
+    seen = wait_for_job(p, seen);
     if (atomic_load(&p->quit)) return NULL;
-    seen = job_of(ticket);
-    work(p, ticket);
+    work(p, seen, w->number);
   }
 }
 
-/* Shows the next job. Its description is written before, and no piece of the last
- * one is left that could read it. */
-static uint64_t show_job(NetPool *p) {
-  uint64_t ticket = (uint64_t)++p->job << 32;
-  atomic_store(&p->ticket, ticket);
-  if (!atomic_load(&p->sleepers)) return ticket;
+/* Opens the ranges of the next job and shows it. Its description is written
+ * before, and no piece of the last one is left that could read it. */
+static uint32_t show_job(NetPool *p) {
+  uint32_t job = ++p->job, pieces = atomic_load(&p->pieces);
+  for (int t = 0; t < p->threads; t++)
+    atomic_store(&p->range[t].ticket,
+                 (uint64_t)job << 32 | range_begin(p, t, pieces));
+  atomic_store(&p->shown, job);
+  if (!atomic_load(&p->sleepers)) return job;
   pthread_mutex_lock(&p->lock);
   pthread_cond_broadcast(&p->go);
   pthread_mutex_unlock(&p->lock);
-  return ticket;
+  return job;
 }
 
 static int64_t now(void) {
@@ -165,14 +188,15 @@ void net_parallel(NetPool *p, NetPiece *fn, char *arena, int64_t pieces) {
   }
   uint32_t n = (uint32_t)pieces, parts = (uint32_t)p->threads * SHARE;
   /* Nobody may claim of the last job what the next one's description offers. */
-  atomic_store(&p->ticket, (uint64_t)p->job << 32 | UINT32_MAX);
+  for (int t = 0; t < p->threads; t++)
+    atomic_store(&p->range[t].ticket, (uint64_t)p->job << 32 | UINT32_MAX);
   atomic_store(&p->fn, fn);
   atomic_store(&p->arena, arena);
   atomic_store(&p->pieces, n);
   atomic_store(&p->grain, (n + parts - 1) / parts);
   atomic_store(&p->done, 0);
   int64_t start = now();
-  work(p, show_job(p));
+  work(p, show_job(p), 0);
   wait_for_pieces(p, n, now() - start);
 }
 
@@ -192,6 +216,7 @@ static void start_workers(NetPool *p, int wanted) {
   for (; n < wanted; n++) {
     Worker *w = &p->worker[n - 1];
     w->pool = p;
+    w->number = n;
     if (pthread_create(&w->thread, NULL, worker_main, w)) break;
   }
   p->threads = n; /* no worker reads it before the first round */
@@ -204,13 +229,18 @@ NetPool *net_pool_new(int threads) {
   if (threads == 1) return NULL;
   NetPool *p = aligned_alloc(LINE, sizeof *p);
   Worker *worker = calloc((size_t)threads - 1, sizeof *worker);
-  if (!p || !worker) { /* one thread does it as well */
+  Range *range = aligned_alloc(LINE, (size_t)threads * sizeof *range);
+  if (!p || !worker || !range) { /* one thread does it as well */
     free(p);
     free(worker);
+    free(range);
     return NULL;
   }
   memset(p, 0, sizeof *p);
+  memset(range, 0, (size_t)threads * sizeof *range);
   p->worker = worker;
+  p->range = range;
+  p->threads = 1;
   p->spins = threads <= n ? SPINS : 0;
   pthread_mutex_init(&p->lock, NULL);
   pthread_cond_init(&p->go, NULL);
@@ -228,5 +258,6 @@ void net_pool_free(NetPool *p) {
   pthread_cond_destroy(&p->go);
   pthread_mutex_destroy(&p->lock);
   free(p->worker);
+  free(p->range);
   free(p);
 }
