@@ -38,7 +38,7 @@ typedef struct Search {
 enum {
   SMALL = 64,          /* elements: not worth a thought */
   SMALL_KERNEL = 6000, /* cycles */
-  COPY_CYCLES = 2,     /* for each element of a copy */
+  COPY_CYCLES = 2,     /* for each element of a copy; a quarter for a byte */
   ROUNDS = 2
 };
 static const double worth = 0.97; /* a gain below this is within the model's error */
@@ -252,7 +252,8 @@ static bool improve_operand(Search *s, int kernel, int buffer) {
   const Type *t = &s->f->buffer[buffer].type;
   if (type_count(t) < SMALL || stores_to(k, buffer)) return false;
   double best = cost_now(s, kernel) * worth;
-  double copying = COPY_CYCLES * (double)type_count(t);
+  double each = t->dtype == T_I1 ? COPY_CYCLES / 4.0 : COPY_CYCLES;
+  double copying = each * (double)type_count(t);
   int best_axis = -1;
   for (int axis = 0; axis < t->rank - 1; axis++) {
     if (t->dim[axis] == 1 || !simple_accesses(s, k, buffer, axis)) continue;
@@ -274,10 +275,8 @@ static void improve_kernel(Search *s, int kernel) {
       cost_now(s, kernel) < SMALL_KERNEL)
     return;
   s->refused[kernel] = ++s->clock;
-  bool in_body[k->n_instrs + 1];
-  kernel_in_body(k, in_body);
   for (int n = 0; n < k->n_instrs; n++)
-    if (k->instr[n].kop == K_LOAD && in_body[n] &&
+    if (k->instr[n].kop == K_LOAD &&
         improve_operand(s, kernel, k->instr[n].buffer))
       return;
 }
