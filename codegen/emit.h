@@ -103,6 +103,11 @@ LLVMValueRef emit_address(Emit *e, int n);
 LLVMValueRef emit_to_memory(const Emit *e, const Instr *i, LLVMValueRef v);
 LLVMValueRef emit_from_memory(const Emit *e, const Instr *i, LLVMValueRef v);
 
+/* A masked load, store, gather or scatter: of values, and through pointers, of
+ * these types. */
+LLVMValueRef emit_masked(const Emit *e, const char *name, LLVMTypeRef value,
+                         LLVMTypeRef pointer, int n, LLVMValueRef *args);
+
 /* transpose.c: accesses of which kernel_transposed tells the dimension. */
 LLVMValueRef emit_transposed_load(Emit *e, int n);
 void emit_transposed_store(Emit *e, int n);

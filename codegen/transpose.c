@@ -3,8 +3,6 @@
  * tile that has as many positions along that dimension as a vector has lanes is
  * moved row by row: each row is one access, and a network of shuffles turns rows
  * into columns. That is what copies from one layout to another are made of. */
-#include <string.h>
-
 #include "codegen/emit.h"
 
 enum { MOST_LANES = 64 };
@@ -46,17 +44,7 @@ static int64_t valid_lanes(const Emit *e) {
   return e->coord[e->s->vec] + 1 < e->tile[e->s->vec] ? e->s->lanes : e->tail;
 }
 
-/* A masked access of a row of `length`: the whole one needs no mask. */
-static LLVMValueRef masked(const Emit *e, const char *name, LLVMTypeRef t, int n,
-                           LLVMValueRef *args) {
-  const Build *b = &e->build;
-  LLVMTypeRef over[2] = {t, LLVMPointerTypeInContext(b->context, 0)};
-  unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
-  LLVMValueRef fn = LLVMGetIntrinsicDeclaration(b->module, id, over, 2);
-  LLVMTypeRef type = LLVMIntrinsicGetType(b->context, id, over, 2);
-  return LLVMBuildCall2(b->b, type, fn, args, (unsigned)n, "");
-}
-
+/* A row of `length`: the whole one needs no mask. */
 static LLVMValueRef load_row(Emit *e, const Instr *i, LLVMTypeRef t,
                              LLVMValueRef at, int64_t length) {
   const Build *b = &e->build;
@@ -69,7 +57,7 @@ static LLVMValueRef load_row(Emit *e, const Instr *i, LLVMTypeRef t,
   LLVMValueRef args[4] = {
       at, LLVMConstInt(LLVMInt32TypeInContext(b->context), align, false),
       build_mask(b, e->s->lanes, length), LLVMConstNull(t)};
-  return masked(e, "llvm.masked.load", t, 4, args);
+  return emit_masked(e, "llvm.masked.load", t, LLVMTypeOf(at), 4, args);
 }
 
 static void store_row(Emit *e, const Instr *i, LLVMValueRef v, LLVMValueRef at,
@@ -83,7 +71,7 @@ static void store_row(Emit *e, const Instr *i, LLVMValueRef v, LLVMValueRef at,
   LLVMValueRef args[4] = {
       v, at, LLVMConstInt(LLVMInt32TypeInContext(b->context), align, false),
       build_mask(b, e->s->lanes, length)};
-  masked(e, "llvm.masked.store", LLVMTypeOf(v), 4, args);
+  emit_masked(e, "llvm.masked.store", LLVMTypeOf(v), LLVMTypeOf(at), 4, args);
 }
 
 LLVMValueRef emit_transposed_load(Emit *e, int n) {

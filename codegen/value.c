@@ -117,8 +117,8 @@ static LLVMValueRef all_lanes(const Emit *e) {
   return build_mask(&e->build, e->s->lanes, e->s->lanes);
 }
 
-static LLVMValueRef intrinsic2(Emit *e, const char *name, LLVMTypeRef value,
-                               LLVMTypeRef pointer, int n, LLVMValueRef *args) {
+LLVMValueRef emit_masked(const Emit *e, const char *name, LLVMTypeRef value,
+                         LLVMTypeRef pointer, int n, LLVMValueRef *args) {
   const Build *b = &e->build;
   LLVMTypeRef over[2] = {value, pointer};
   unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
@@ -144,11 +144,11 @@ static LLVMValueRef wide_mask(const Emit *e, int stride, int wide) {
   return LLVMConstVector(bit, (unsigned)wide);
 }
 
-enum { MOST_WIDE = 64, MOST_STRIDE = 4 };
+enum { MOST_WIDE = 64 };
 
 static bool is_short_stride(const Emit *e, const Instr *i) {
   int64_t stride = e->s->vec < 0 ? 0 : i->at.coef[e->s->vec];
-  return stride >= 2 && stride <= MOST_STRIDE && i->in[1] < 0 &&
+  return stride >= 2 && stride <= KERNEL_SHORT_STRIDE && i->in[1] < 0 &&
          e->s->lanes * stride <= MOST_WIDE && i->type != T_I1;
 }
 
@@ -161,7 +161,7 @@ static LLVMValueRef strided_load(Emit *e, int n) {
   LLVMValueRef args[4] = {emit_address(e, n), align_arg(e, i),
                           wide_mask(e, stride, wide), LLVMConstNull(t)};
   LLVMValueRef v =
-      intrinsic2(e, "llvm.masked.load", t, pointer_type(b), 4, args);
+      emit_masked(e, "llvm.masked.load", t, pointer_type(b), 4, args);
   LLVMValueRef pick[MOST_WIDE];
   LLVMTypeRef i32 = LLVMInt32TypeInContext(b->context);
   for (int l = 0; l < lanes; l++)
@@ -187,11 +187,11 @@ static void strided_store(Emit *e, int n, LLVMValueRef v) {
   if (i->accumulate) {
     LLVMValueRef args[4] = {at, align_arg(e, i), mask, LLVMConstNull(t)};
     LLVMValueRef old =
-        intrinsic2(e, "llvm.masked.load", t, pointer_type(b), 4, args);
+        emit_masked(e, "llvm.masked.load", t, pointer_type(b), 4, args);
     w = LLVMBuildFAdd(b->b, old, w, "");
   }
   LLVMValueRef args[4] = {w, at, align_arg(e, i), mask};
-  intrinsic2(e, "llvm.masked.store", t, pointer_type(b), 4, args);
+  emit_masked(e, "llvm.masked.store", t, pointer_type(b), 4, args);
 }
 
 static LLVMValueRef vector_load(Emit *e, int n) {
@@ -213,8 +213,8 @@ static LLVMValueRef vector_load(Emit *e, int n) {
   LLVMTypeRef p = pointer_type(b);
   LLVMValueRef v =
       contiguous
-          ? intrinsic2(e, "llvm.masked.load", t, p, 4, args)
-          : intrinsic2(e, "llvm.masked.gather", t,
+          ? emit_masked(e, "llvm.masked.load", t, p, 4, args)
+          : emit_masked(e, "llvm.masked.gather", t,
                        build_vector(p, e->s->lanes), 4, args);
   return emit_from_memory(e, i, v);
 }
@@ -445,7 +445,7 @@ static void vector_store(Emit *e, int n) {
   if (!contiguous) p = build_vector(p, e->s->lanes);
   if (i->accumulate) {
     LLVMValueRef args[4] = {at, align_arg(e, i), all, LLVMConstNull(t)};
-    LLVMValueRef old = intrinsic2(
+    LLVMValueRef old = emit_masked(
         e, contiguous ? "llvm.masked.load" : "llvm.masked.gather", t, p, 4,
         args);
     v = LLVMBuildFAdd(b->b, old, v, "");
@@ -456,7 +456,7 @@ static void vector_store(Emit *e, int n) {
     return;
   }
   LLVMValueRef args[4] = {v, at, align_arg(e, i), all};
-  intrinsic2(e, contiguous ? "llvm.masked.store" : "llvm.masked.scatter", t, p,
+  emit_masked(e, contiguous ? "llvm.masked.store" : "llvm.masked.scatter", t, p,
              4, args);
 }
 

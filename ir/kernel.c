@@ -120,13 +120,30 @@ int kernel_split_loop(const Kernel *k, const Schedule *s) {
   return 0;
 }
 
-enum { SHORT_STRIDE = 4 }; /* up to here one wide vector is as good */
+void kernel_split_dim(Kernel *k, int dim, int64_t inner) {
+  int dims = kernel_dims(k);
+  if (dims == MAX_DIMS || k->extent[dim] % inner != 0)
+    defect("a loop of %lld cannot be split", (long long)k->extent[dim]);
+  for (int n = 0; n < k->n_instrs; n++) {
+    Affine *both[2] = {&k->instr[n].at, &k->instr[n].row};
+    for (int i = 0; i < 2; i++) {
+      int64_t *coef = both[i]->coef;
+      for (int d = dims; d > dim; d--) coef[d] = coef[d - 1];
+      coef[dim] *= inner;
+    }
+  }
+  for (int d = dims; d > dim; d--) k->extent[d] = k->extent[d - 1];
+  k->extent[dim] /= inner;
+  k->extent[dim + 1] = inner;
+  if (dim < k->n_par) k->n_par++;
+  else k->n_red++;
+}
 
 int kernel_transposed(const Kernel *k, const Schedule *s, const Instr *i) {
   bool load = i->kop == K_LOAD && i->in[0] < 0;
   bool store = i->kop == K_STORE && !i->accumulate;
   if (k->n_red > 0 || s->vec < 0 || s->lanes < 4 || !(load || store) ||
-      i->in[1] >= 0 || i->type == T_F64 || i->at.coef[s->vec] <= SHORT_STRIDE)
+      i->in[1] >= 0 || i->type == T_F64 || i->at.coef[s->vec] <= KERNEL_SHORT_STRIDE)
     return -1;
   for (int d = 0; d < k->n_par; d++)
     if (d != s->vec && i->at.coef[d] == 1 && s->tile[d] == s->lanes) return d;

@@ -140,6 +140,11 @@ int64_t kernel_steps(const Kernel *k, const Schedule *s, int dim);
 /* The place in the order of the loop that is cut into pieces for threads: the
  * outermost parallel one that has more than one step; 0 if there is none. */
 int kernel_split_loop(const Kernel *k, const Schedule *s);
+/* Dimension `dim` becomes two loops, the inner one of `inner` steps, which divides
+ * its extent; there must be room for one more. */
+void kernel_split_dim(Kernel *k, int dim, int64_t inner);
+/* Lanes so few elements apart are moved as one wide vector. */
+enum { KERNEL_SHORT_STRIDE = 4 };
 /* The dimension along which an access is contiguous while the vector lanes lie apart,
  * if a tile has as many positions along it as there are lanes: then a square of
  * vectors is moved at once, and transposed in registers. -1: there is none. */

@@ -41,7 +41,7 @@ static double access_cost(const Kernel *k, const Instr *i, const Schedule *s) {
   if (kernel_transposed(k, s, i) >= 0) return TRANSPOSED;
   int64_t step = i->at.coef[s->vec];
   double cost = step == 0 ? 0.6 : step == 1 ? 1 : 1.2 * s->lanes;
-  if (step >= 2 && step <= 4) cost = 1.5 * (double)step;
+  if (step >= 2 && step <= KERNEL_SHORT_STRIDE) cost = 1.5 * (double)step;
   if (i->in[1] >= 0) cost = 1.5 * s->lanes;
   return cost;
 }

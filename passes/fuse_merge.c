@@ -75,24 +75,6 @@ static bool can_pass(const Merge *m, int a, int b, int which) {
   return true;
 }
 
-/* Splits parallel dimension d into two, the inner one of extent `inner`. */
-static void split_dim(Kernel *k, int d, int64_t inner) {
-  int dims = kernel_dims(k);
-  for (int n = 0; n < k->n_instrs; n++) {
-    Affine *both[2] = {&k->instr[n].at, &k->instr[n].row};
-    for (int i = 0; i < 2; i++) {
-      for (int x = dims; x > d + 1; x--)
-        both[i]->coef[x] = both[i]->coef[x - 1];
-      both[i]->coef[d + 1] = both[i]->coef[d];
-      both[i]->coef[d] *= inner;
-    }
-  }
-  for (int x = dims; x > d + 1; x--) k->extent[x] = k->extent[x - 1];
-  k->extent[d] /= inner;
-  k->extent[d + 1] = inner;
-  k->n_par++;
-}
-
 /* The dimensions into which both kernels' parallel ones can be split; their
  * number, or -1. [64 32 1024] and [64 32 32 32] have [64 32 32 32]. */
 static int common_dims(const Kernel *a, const Kernel *b, int64_t *out) {
@@ -116,7 +98,7 @@ static void refine(Kernel *k, const int64_t *dim, int n) {
   int d = 0;
   for (int i = 0; i < n; i++, d++) {
     while (k->extent[d] == 1) d++;
-    if (k->extent[d] != dim[i]) split_dim(k, d, k->extent[d] / dim[i]);
+    if (k->extent[d] != dim[i]) kernel_split_dim(k, d, k->extent[d] / dim[i]);
   }
 }
 

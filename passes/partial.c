@@ -115,7 +115,7 @@ static Kernel *sums_of_blocks(Arena *a, const Kernel *k, const Cuts *c,
     if (used[n]) copy_instr(a, out, k, n, as);
   for (int i = c->n - 1; i >= 0; i--) {
     int dim = c->cut[i].dim + c->n - 1 - i; /* each cut so far is a new first */
-    split_dim(out, dim, c->cut[i].inner);
+    kernel_split_dim(out, dim, c->cut[i].inner);
     move_first(out, dim);
   }
   for (int n = 0; n < k->n_instrs; n++) {

@@ -11,10 +11,7 @@ Kernel *kernel_copy(Arena *a, const Kernel *from);
 /* With kernels and buffers of its own. */
 KFunc function_copy(Arena *a, const KFunc *from);
 
-/* split.c: `dim` becomes two loops, the inner one of `inner` steps, which divides
- * its extent; there must be room for one more. */
-void split_dim(Kernel *k, int dim, int64_t inner);
-/* Every loop that runs over several axes of a buffer. */
+/* split.c: splits every loop that runs over several axes of a buffer. */
 void split_loops(KFunc *f);
 
 /* access.c: a place in a row-major buffer as the index along each axis. */

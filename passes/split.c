@@ -5,25 +5,6 @@
  * (simplify_loops in schedule.c). */
 #include "passes/schedule.h"
 
-void split_dim(Kernel *k, int dim, int64_t inner) {
-  int dims = kernel_dims(k);
-  if (dims == MAX_DIMS || k->extent[dim] % inner != 0)
-    defect("a loop of %lld cannot be split", (long long)k->extent[dim]);
-  for (int n = 0; n < k->n_instrs; n++) {
-    Affine *both[2] = {&k->instr[n].at, &k->instr[n].row};
-    for (int i = 0; i < 2; i++) {
-      int64_t *coef = both[i]->coef;
-      for (int d = dims; d > dim; d--) coef[d] = coef[d - 1];
-      coef[dim] *= inner;
-    }
-  }
-  for (int d = dims; d > dim; d--) k->extent[d] = k->extent[d - 1];
-  k->extent[dim] /= inner;
-  k->extent[dim + 1] = inner;
-  if (dim < k->n_par) k->n_par++;
-  else k->n_red++;
-}
-
 /* How many steps of the dimension stay within the axis that it steps along: all
  * of them, or fewer, and then it is to be split there. */
 static int64_t steps_within(const Type *t, const Instr *i, int dim,
@@ -50,7 +31,7 @@ static bool split_once(const KFunc *f, Kernel *k) {
       int64_t within =
           steps_within(&f->buffer[i->buffer].type, i, d, k->extent[d]);
       if (within == k->extent[d] || within == 1) continue;
-      split_dim(k, d, within);
+      kernel_split_dim(k, d, within);
       return true;
     }
   }

@@ -81,6 +81,22 @@ json_t *log_read(const char *path) {
   return log;
 }
 
+double log_last(const char *path, const char *split, const char *key) {
+  json_t *log = log_read(path), *record;
+  double v = -1;
+  size_t i;
+  json_array_foreach(log, i, record) {
+    const char *of = json_string_value(json_object_get(record, "split"));
+    json_t *value = json_object_get(record, key);
+    if (!value)
+      value = json_object_get(json_object_get(record, "metrics"), key);
+    if (of && !strcmp(of, split) && json_is_number(value))
+      v = json_number_value(value);
+  }
+  json_decref(log);
+  return v;
+}
+
 /* A record for each batch; several may make a step, the update. */
 int log_steps(const json_t *log, const char *key, int most, double *v) {
   int n = 0;

@@ -20,6 +20,9 @@ double *tensors_get(const Tensors *t, const char *name, size_t *n);
 
 /* A log: one JSON object a line. Returns an array, NULL if a line is bad. */
 json_t *log_read(const char *path);
+/* Of a log's last record of the split that has the key, in itself or among its
+ * metrics; -1 if none has. */
+double log_last(const char *path, const char *split, const char *key);
 /* The training steps' own records (--print-every 1), in order: puts the number
  * under `key`, or under "loss" where a record has no such key, into v[0 ..
  * most). Returns how many there are. */

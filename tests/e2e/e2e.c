@@ -43,22 +43,6 @@ static bool exists(const char *path) {
   return !access(path, F_OK);
 }
 
-/* The number of the last record that has the key, -1 if none has. */
-static double last_logged(const char *path, const char *split,
-                          const char *key) {
-  json_t *log = log_read(path), *record;
-  double v = -1;
-  size_t i;
-  json_array_foreach(log, i, record) {
-    const char *s = json_string_value(json_object_get(record, "split"));
-    json_t *value = json_object_get(record, key);
-    if (s && !strcmp(s, split) && json_is_number(value))
-      v = json_number_value(value);
-  }
-  json_decref(log);
-  return v;
-}
-
 /* The mean of the classes' accuracies, printed in whole percents. */
 static double mean_of_classes(const char *out, int *classes) {
   double sum = 0;
@@ -74,8 +58,8 @@ static void trains(void) {
   const char *log = check_path("train.log");
   Run r = EXPECT(0, check_netc(), "run", "tests/e2e/shapes.net", "--log", log,
                  "--quiet");
-  double loss = last_logged(log, "test", "loss");
-  double accuracy = last_logged(log, "test", "accuracy");
+  double loss = log_last(log, "test", "loss");
+  double accuracy = log_last(log, "test", "accuracy");
   check_that(loss >= 0 && loss < 0.25, "test loss %g, expected < 0.25", loss);
   check_that(accuracy > 0.93, "test accuracy %g, expected > 0.93", accuracy);
   check_that(strstr(r.out, "Finished Training") != NULL, "prints its end");
@@ -99,8 +83,8 @@ static void cifar10(void) {
                               "p=0",        "--data", dir,    "--log",
                               log,          "--quiet", NULL};
   Run r = check_run(1200, argv);
-  double loss = last_logged(log, "test", "loss");
-  double accuracy = last_logged(log, "test", "accuracy");
+  double loss = log_last(log, "test", "loss");
+  double accuracy = log_last(log, "test", "accuracy");
   check_that(!r.status, "%s: exit %d\n%.300s", r.command, r.status, r.err);
   check_that(loss > 1.1 && loss < 1.25, "test loss %g, not near 1.15", loss);
   check_that(accuracy > 0.58 && accuracy < 0.64, "test accuracy %g", accuracy);

@@ -2,8 +2,9 @@
  * places, and gives it to netc, which must exit with 0 or 1, say where the
  * mistake is if it is 1, and never crash or hang: .net files to `netc check`,
  * printed stages to `netc opt`. None may take more than a second of the
- * processor, and none may leak where the build can tell (SANITIZE=1). The damage is drawn from a seed (SEED=n in the environment,
- * MUTANTS=n of each); a failing file is kept. */
+ * processor, and none may leak where the build can tell (SANITIZE=1). The damage
+ * is drawn from a seed (SEED=n in the environment, MUTANTS=n of each); a failing
+ * file is kept. */
 #include "tests/check.h"
 
 #include <ctype.h>

@@ -12,23 +12,6 @@
 
 /* -- training */
 
-/* Of the model's last record of the test, also among its metrics. */
-static double tested(const char *log_path, const char *key) {
-  json_t *log = log_read(log_path), *record;
-  double v = -1;
-  size_t i;
-  json_array_foreach(log, i, record) {
-    const char *split = json_string_value(json_object_get(record, "split"));
-    json_t *value = json_object_get(record, key);
-    if (!value)
-      value = json_object_get(json_object_get(record, "metrics"), key);
-    if (split && !strcmp(split, "test") && json_is_number(value))
-      v = json_number_value(value);
-  }
-  json_decref(log);
-  return v;
-}
-
 /* `regularised` begins with the weights of `lenet`, as its comment says. */
 static Run train(const ZooModel *m, const char *file, const char *log,
                  const char *save) {
@@ -59,7 +42,7 @@ static void trains(void) {
     snprintf(file, sizeof file, "models/%s.net", m->name);
     snprintf(saved, sizeof saved, "%s.safetensors", m->name);
     Run r = train(m, file, log, check_path(saved));
-    double loss = tested(log, "loss"), accuracy = tested(log, "accuracy");
+    double loss = log_last(log, "test", "loss"), accuracy = log_last(log, "test", "accuracy");
     if (check_that(!r.status, "%s: exit %d\n%.400s", r.command, r.status,
                    r.err)) {
       check_that(loss >= m->low && loss <= m->high, "%s: test loss %g, not from "
