@@ -4,8 +4,8 @@
  * contraction touches, every axis is tried as the innermost one, and kept there if
  * the cost model says that all kernels that touch the buffer become cheaper
  * together. What may not change (parameters, inputs, buffers that someone reads
- * under another shape) can instead be copied, in a better order, for one kernel.
- * The search climbs until nothing gets better, from a few starting points.
+ * under another shape) can instead be copied, in a better order, for the kernels
+ * that gain by it. The search climbs until nothing gets better, from a few starting points.
  *
  * A buffer's type is its shape in memory: after this pass the axes of its type
  * stand in the order chosen. */
@@ -30,6 +30,7 @@ typedef struct Search {
   double *cost;         /* least cycles of each kernel; < 0: not known */
   Ids *users;           /* of each buffer: the kernels that touch it */
   Ids *copies;          /* that run just before a kernel */
+  int *before;          /* of each copy: that kernel */
   Kernel **rest;        /* that runs just behind one: NULL or its partial sums' */
   int clock, *changed;  /* of each kernel: when */
   int *tried, *refused; /* of each buffer and kernel: when it was tried last */
@@ -195,9 +196,10 @@ static void improve_buffer(Search *s, int buffer) {
 }
 
 /* The kernel that copies `from` to `to`, which has axis `inner` innermost. */
-static Kernel *copy_kernel(const Search *s, int from, int to, int inner) {
+static Kernel *copy_kernel(const Search *s, Arena *a, int from, int to,
+                           int inner) {
   const Type *t = &s->f->buffer[from].type;
-  Kernel *k = kernel_new(s->arena);
+  Kernel *k = kernel_new(a);
   Access x = {0};
   Affine at = {0};
   int64_t stride = 1;
@@ -214,9 +216,65 @@ static Kernel *copy_kernel(const Search *s, int from, int to, int inner) {
   store.kop = K_STORE;
   store.buffer = to;
   store.at = access_join(t, &x, inner);
-  store.in[0] = kernel_add(s->arena, k, &load);
-  kernel_add(s->arena, k, &store);
+  store.in[0] = kernel_add(a, k, &load);
+  kernel_add(a, k, &store);
   return k;
+}
+
+static bool stores_to(const Kernel *k, int buffer) {
+  for (int n = 0; n < k->n_instrs; n++)
+    if (k->instr[n].kop == K_STORE && k->instr[n].buffer == buffer) return true;
+  return false;
+}
+
+static bool same_copy(const Kernel *x, const Kernel *y) {
+  for (int d = 0; d < MAX_DIMS; d++)
+    if (x->extent[d] != y->extent[d]) return false;
+  for (int n = 0; n < 2; n++)
+    if (!affine_equal(&x->instr[n].at, &y->instr[n].at, MAX_DIMS)) return false;
+  return true;
+}
+
+/* A copy that is made already, from which `kernel` could read as well: between the
+ * first and the last reader nobody changes what was copied. -1: there is none. */
+static int made_copy(const Search *s, int kernel, int from, int inner) {
+  const Kernel *wanted = NULL;
+  for (int i = s->n_given; i < s->f->n_kernels; i++) {
+    const Kernel *copy = s->f->kernel[i];
+    if (copy->instr[0].buffer != from) continue;
+    if (wanted == NULL) wanted = copy_kernel(s, s->trial, from, from, inner);
+    bool fits = same_copy(copy, wanted);
+    int first = s->before[i] < kernel ? s->before[i] : kernel;
+    int last = s->before[i] < kernel ? kernel : s->before[i];
+    for (int k = first; k < last && fits; k++)
+      fits = !stores_to(s->f->kernel[k], from);
+    if (fits) return i;
+  }
+  return -1;
+}
+
+static void remove_id(Ids *ids, int id) {
+  int kept = 0;
+  for (int i = 0; i < ids->n; i++)
+    if (ids->id[i] != id) ids->id[kept++] = ids->id[i];
+  ids->n = kept;
+}
+
+/* `kernel` reads what is copied for another one. */
+static void share_copy(Search *s, int kernel, int copy, int inner) {
+  int from = s->f->kernel[copy]->instr[0].buffer;
+  int to = s->f->kernel[copy]->instr[1].buffer;
+  s->f->kernel[kernel] = moved_kernel(s->arena, s, s->f->kernel[kernel], from,
+                                      inner, to);
+  remove_id(&s->users[from], kernel);
+  add_id(s->arena, &s->users[to], kernel);
+  if (kernel < s->before[copy]) {
+    remove_id(&s->copies[s->before[copy]], copy);
+    add_id(s->arena, &s->copies[kernel], copy);
+    s->before[copy] = kernel;
+  }
+  s->cost[kernel] = -1;
+  s->changed[kernel] = ++s->clock;
 }
 
 static void insert_copy(Search *s, int kernel, int from, int inner) {
@@ -225,7 +283,7 @@ static void insert_copy(Search *s, int kernel, int from, int inner) {
   Buffer b = {.kind = BUF_TEMP, .name = "", .offset = -1,
               .type = access_type(&f->buffer[from].type, inner)};
   int to = kfunc_add_buffer(s->arena, f, b), id = f->n_kernels;
-  Kernel *copy = copy_kernel(s, from, to, inner);
+  Kernel *copy = copy_kernel(s, s->arena, from, to, inner);
   copy->n_locs = k->n_locs;
   copy->locs = k->locs;
   kfunc_add_kernel(s->arena, f, copy);
@@ -236,49 +294,49 @@ static void insert_copy(Search *s, int kernel, int from, int inner) {
   add_id(s->arena, &s->users[to], id);
   add_id(s->arena, &s->users[to], kernel);
   add_id(s->arena, &s->copies[kernel], id);
+  s->before[id] = kernel;
   s->cost[kernel] = s->cost[id] = -1;
   s->changed[kernel] = s->changed[id] = ++s->clock;
 }
 
-static bool stores_to(const Kernel *k, int buffer) {
-  for (int n = 0; n < k->n_instrs; n++)
-    if (k->instr[n].kop == K_STORE && k->instr[n].buffer == buffer) return true;
-  return false;
-}
+/* The copy that helps a kernel most. */
+typedef struct BestCopy {
+  double cycles; /* the kernel's and, where it must still be made, the copy's */
+  int buffer, inner, made; /* made: a copy that is there, or -1 */
+} BestCopy;
 
-/* Tries a copy of one operand of one contraction; true if that was better. */
-static bool improve_operand(Search *s, int kernel, int buffer) {
+/* Tries copies of one operand. */
+static void try_copies(const Search *s, int kernel, int buffer, BestCopy *best) {
   const Kernel *k = s->f->kernel[kernel];
   const Type *t = &s->f->buffer[buffer].type;
-  if (type_count(t) < SMALL || stores_to(k, buffer)) return false;
-  double best = cost_now(s, kernel) * worth;
+  if (type_count(t) < SMALL || stores_to(k, buffer)) return;
   double each = t->dtype == T_I1 ? COPY_CYCLES / 4.0 : COPY_CYCLES;
   double copying = each * (double)type_count(t);
-  int best_axis = -1;
   for (int axis = 0; axis < t->rank - 1; axis++) {
     if (t->dim[axis] == 1 || !simple_accesses(s, k, buffer, axis)) continue;
-    double then = copying;
-    if (then < best)
+    int made = made_copy(s, kernel, buffer, axis);
+    double then = made >= 0 ? 0 : copying;
+    if (then < best->cycles)
       then += kernel_cycles(
           s, moved_kernel(s->trial, s, k, buffer, axis, buffer));
-    if (then >= best) continue;
-    best = then;
-    best_axis = axis;
+    if (then < best->cycles) *best = (BestCopy){then, buffer, axis, made};
   }
-  if (best_axis >= 0) insert_copy(s, kernel, buffer, best_axis);
-  return best_axis >= 0;
 }
 
+/* Tries a copy of an operand of a contraction. */
 static void improve_kernel(Search *s, int kernel) {
   const Kernel *k = s->f->kernel[kernel];
   if (s->changed[kernel] <= s->refused[kernel] || !is_contraction(k) ||
       cost_now(s, kernel) < SMALL_KERNEL)
     return;
   s->refused[kernel] = ++s->clock;
+  BestCopy best = {.cycles = cost_now(s, kernel) * worth, .buffer = -1};
   for (int n = 0; n < k->n_instrs; n++)
-    if (k->instr[n].kop == K_LOAD &&
-        improve_operand(s, kernel, k->instr[n].buffer))
-      return;
+    if (k->instr[n].kop == K_LOAD)
+      try_copies(s, kernel, k->instr[n].buffer, &best);
+  if (best.buffer < 0) return;
+  if (best.made >= 0) share_copy(s, kernel, best.made, best.inner);
+  else insert_copy(s, kernel, best.buffer, best.inner);
 }
 
 /* --- the whole ------------------------------------------------------------ */
@@ -306,6 +364,7 @@ static Search search_new(Arena *a, KFunc *f, Memo *memo) {
   s.changed = arena_alloc(a, kernels * sizeof *s.changed);
   s.refused = arena_alloc(a, kernels * sizeof *s.refused);
   s.copies = arena_alloc(a, kernels * sizeof *s.copies);
+  s.before = arena_alloc(a, kernels * sizeof *s.before);
   s.rest = arena_alloc(a, kernels * sizeof *s.rest);
   s.users = arena_alloc(a, buffers * sizeof *s.users);
   s.tried = arena_alloc(a, buffers * sizeof *s.tried);
