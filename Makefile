@@ -23,8 +23,9 @@ LIBS   = $(shell $(LLVM_CONFIG) --ldflags --link-shared --libs) \
   -ljansson -lpng -ljpeg -lz -lm -lpthread
 PACKAGES := gcc make libc6-dev llvm-19-dev flex bison libcunit1-dev \
   libjansson-dev zlib1g-dev libpng-dev libjpeg-dev
-# the long tests run executables for another processor
-LONG     := qemu-user gcc-aarch64-linux-gnu $(addsuffix :arm64,libjansson-dev \
+# the long tests run executables for another processor, and build with clang
+LONG     := clang-19 qemu-user gcc-aarch64-linux-gnu \
+  $(addsuffix :arm64,libjansson-dev \
   zlib1g-dev libpng-dev libjpeg-dev)
 
 # --- what is built from what ------------------------------------------------
@@ -58,7 +59,7 @@ $(BUILD)/%.o: %.c
 	$(CC) $(FLAGS) $(WARN) $(EXTRA) -c $< -o $@ $(CFLAGS)
 $(GENERATED:.c=.o): %.o: %.c
 	$(CC) $(FLAGS) $(filter-out -Wconversion,$(WARN)) -Wno-unused-function \
-	  -c $< -o $@ $(CFLAGS)
+	  -Wno-unused-but-set-variable -c $< -o $@ $(CFLAGS)
 $(RUNTIME): EXTRA = -ffunction-sections -fdata-sections -fPIC
 $(BUILD)/codegen/%.o: EXTRA = -isystem $(shell $(LLVM_CONFIG) --includedir)
 $(BUILD)/tests/%.o: EXTRA = -DBUILD='"$(BUILD)"'
@@ -117,6 +118,8 @@ check-long: FOREIGN = arm64
 check-long: deps
 	@$(MAKE) --no-print-directory all $(BUILD)/check
 	@$(MAKE) --no-print-directory runtime ARCH=aarch64
+	@$(MAKE) --no-print-directory CC=clang-19 SANITIZE= BUILD=build/clang \
+	  all build/clang/check
 	@NETC_LONG=1 $(BUILD)/check $(ONLY)
 runtime: cross := $(subst -,_,$(ARCH))-linux-gnu-
 runtime:

@@ -75,7 +75,7 @@ double bench_peak(Arena *a, Target *t, const Cpu *cpu) {
   Jit *jit = jit_new(a, t, m, &error);
   size_t size = ((size_t)p.end + 63) / 64 * 64;
   char *memory = jit ? aligned_alloc(64, size) : NULL;
-  double flops = 2.0 * TIMES * ROWS * p.columns * DEPTH, rate = 0;
+  double flops = 2.0 * (double)(TIMES * ROWS * DEPTH) * p.columns, rate = 0;
   if (memory) {
     float *operands = (float *)(void *)memory;
     for (long long i = 0; i < p.result / 4; i++) operands[i] = 1;

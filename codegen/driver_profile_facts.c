@@ -70,7 +70,7 @@ enum { SMALL = 64, THREADS_US = 20 };
 
 static const char *no_vectors(Arena *a, const Row *r, int threads) {
   (void)a, (void)threads;
-  if (r->k->schedule.vec >= 0 || points(r->k, UINT32_MAX) < SMALL) return NULL;
+  if (r->k->schedule.vec >= 0 || points(r->k, UINT32_MAX) < (double)SMALL) return NULL;
   return "runs without vectors";
 }
 
@@ -131,7 +131,7 @@ static const char *functions(Arena *a, const Row *r, int threads) {
 
 static const char *one_thread(Arena *a, const Row *r, int threads) {
   (void)a;
-  if (threads < 2 || r->k->schedule.pieces > 1 || r->us < THREADS_US)
+  if (threads < 2 || r->k->schedule.pieces > 1 || r->us < (double)THREADS_US)
     return NULL;
   return "runs on one thread";
 }

@@ -70,7 +70,7 @@ static bool is_shared(const Emission *e, int kernel) {
 static bool is_brief(const Emission *e, const Kernel *k) {
   double points = 1;
   for (int d = 0; d < kernel_dims(k); d++) points *= (double)k->extent[d];
-  return points < BRIEF && strcmp(e->f->name, "init") == 0;
+  return points < (double)BRIEF && strcmp(e->f->name, "init") == 0;
 }
 
 /* The kernel's code, or where it is elsewhere, its name. */

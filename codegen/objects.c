@@ -139,8 +139,9 @@ static double weight_of(const Kernel *k) {
       copies *= 1.5;
   }
   for (int n = 0; n < k->n_instrs; n++)
-    if (k->instr[n].kop == K_RAND) rand += RAND_WEIGHT;
-  return KERNEL_WEIGHT + copies * rand + k->n_instrs * (4 + positions * copies);
+    if (k->instr[n].kop == K_RAND) rand += (double)RAND_WEIGHT;
+  return (double)KERNEL_WEIGHT + copies * rand +
+         k->n_instrs * (4 + positions * copies);
 }
 
 static int count_cores(void) {
@@ -159,7 +160,8 @@ static int share_out(Arena *a, const KFunc *f, const Shapes *s, int *part) {
       total += weight[i] = weight_of(f->kernel[i]);
   int parts = count_cores();
   if (parts > MAX_OBJECTS) parts = MAX_OBJECTS;
-  if (parts > total / PART_WEIGHT) parts = (int)(total / PART_WEIGHT);
+  double worth = total / (double)PART_WEIGHT;
+  if (parts > worth) parts = (int)worth;
   if (parts < 1) parts = 1;
   for (int i = 0; i < s->n; i++) {
     int least = 0;

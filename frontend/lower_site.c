@@ -88,7 +88,7 @@ static void walk_expr(Walk *w, const Expr *e) {
  * the repeat is reached. */
 static int64_t repeat_count(Walk *w, const Stage *stage) {
   const Value *v = eval(w->s, stage->repeat.count);
-  if (v->kind != V_NUMBER || !(v->number >= 1 && v->number <= MAX_REPEAT))
+  if (v->kind != V_NUMBER || !(v->number >= 1 && v->number <= (double)MAX_REPEAT))
     return 0;
   return (int64_t)v->number;
 }

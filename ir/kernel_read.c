@@ -46,7 +46,7 @@ typedef struct Word { /* what a value can be */
   Op op;
 } Word;
 
-enum { MOST_WORDS = OP_COUNT + K_OP, MOST_LANES = 64, MOST_TILE = 1 << 20 };
+enum { MOST_WORDS = (int)OP_COUNT + (int)K_OP, MOST_LANES = 64, MOST_TILE = 1 << 20 };
 
 typedef struct Reader {
   Lex l;

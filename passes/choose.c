@@ -122,7 +122,7 @@ static void order_loops(const Search *f, Schedule *s) {
 
 static void choose_pieces(const Kernel *k, Schedule *s, double cycles) {
   s->pieces = 1;
-  if (k->n_par == 0 || cycles < PARALLEL_CYCLES) return;
+  if (k->n_par == 0 || cycles < (double)PARALLEL_CYCLES) return;
   int first = s->order[kernel_split_loop(k, s)];
   for (int n = 0; n < k->n_instrs; n++)
     if (k->instr[n].kop == K_STORE && k->instr[n].accumulate &&

@@ -13,32 +13,31 @@
  * depends on neither, on one or on both. */
 #include <stdlib.h>
 #include <string.h>
-#include <string.h>
 
 #include "passes/schedule.h"
 
 enum {
-  FMA_LATENCY = 4,
-  COSTLY_OP = 14,     /* exp, log, tanh as polynomials */
-  PHILOX_BLOCKS = 18, /* seven rounds for four words of a vector */
-  TRANSPOSED = 6,     /* an access, and one vector's share of the shuffles */
-  HORIZONTAL = 9,     /* the sum of a vector's lanes */
-  TILE_OVERHEAD = 6,  /* pointers and counters around a tile */
-  LOOP_OVERHEAD = 3,
   LINE = 64,
-  WAY = 4096, /* bytes after which an address falls into the same set */
-  WAYS = 6,   /* of 8: other things are in the cache too */
-  L1_LINES = 400,  /* of 512: other things are in the cache too */
-  L2_LINES = 12000, /* of 16384 in 1 MiB */
-  LINE_CYCLES = 2  /* from the second cache, when prefetched */
+  WAY = 4096 /* bytes after which an address falls into the same set */
 };
+/* in cycles */
+static const double fma_latency = 4;
+static const double costly_op = 14;     /* exp, log, tanh as polynomials */
+static const double philox_blocks = 18; /* seven rounds for four words of a vector */
+static const double transposed = 6;     /* an access, and a share of shuffles */
+static const double horizontal = 9;     /* the sum of a vector's lanes */
+static const double tile_overhead = 6;  /* pointers and counters around a tile */
+static const double loop_overhead = 3;
+static const double line_cycles = 2;    /* from the second cache, when prefetched */
 static const double far_cycles = 0.6; /* more, for a line from beyond it */
+/* of 8, 512 and, in 1 MiB, 16384: other things are in the caches too */
+static const double ways = 6, l1_lines = 400, l2_lines = 12000;
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 static double access_cost(const Kernel *k, const Instr *i, const Schedule *s) {
   if (s->vec < 0) return 1;
-  if (kernel_transposed(k, s, i) >= 0) return TRANSPOSED;
+  if (kernel_transposed(k, s, i) >= 0) return transposed;
   int64_t step = i->at.coef[s->vec];
   double cost = step == 0 ? 0.6 : step == 1 ? 1 : 1.2 * s->lanes;
   if (step >= 2 && step <= KERNEL_SHORT_STRIDE) cost = 1.5 * (double)step;
@@ -49,11 +48,11 @@ static double access_cost(const Kernel *k, const Instr *i, const Schedule *s) {
 static double op_cost(const Instr *i) {
   switch (i->kop) {
   case K_OP:
-    if (op_info[i->op].costly || i->op == OP_FLOOR) return COSTLY_OP;
+    if (op_info[i->op].costly || i->op == OP_FLOOR) return costly_op;
     if (i->op == OP_DIV || i->op == OP_SQRT) return 6;
     return 1;
   case K_REDUCE: return i->op == OP_ARGMAX ? 4 : 1;
-  case K_RAND: return PHILOX_BLOCKS;
+  case K_RAND: return philox_blocks;
   case K_INDEX:
   case K_INRANGE: return 1;
   case K_LOAD:
@@ -157,19 +156,19 @@ double cost_arithmetic(const Facts *f, const Pair *p, int tx, int ty) {
   const double times[4] = {1, tx, ty, tx * ty};
   Counts c = {0};
   for (int i = 0; i < 4; i++) add_counts(&c, &p->with[i], times[i]);
-  double tiles = p->tiles, tile = c.arithmetic + c.memory + TILE_OVERHEAD;
+  double tiles = p->tiles, tile = c.arithmetic + c.memory + tile_overhead;
   if (p->x >= 0) tiles *= (double)ceil_div(k->extent[p->x], tx);
   if (p->y >= 0) tiles *= (double)ceil_div(k->extent[p->y], ty);
   if (k->n_red == 0) return tiles * tile;
   double positions = p->positions * times[3];
   double turn = c.body > c.body_memory ? c.body : c.body_memory;
-  if (turn < FMA_LATENCY) turn = FMA_LATENCY;
+  if (turn < fma_latency) turn = fma_latency;
   /* registers wanted: accumulators, the vectors of one row, and a broadcast */
   double over = positions * f->accumulators + c.row + 1 - f->cpu->registers;
   if (over > 0) turn *= 1 + 0.25 * over;
   turn += 0.05 * (c.body + c.body_memory) + 0.4;
-  tile += p->turns * turn + p->outer_turns * LOOP_OVERHEAD;
-  if (p->dot) tile += positions * HORIZONTAL;
+  tile += p->turns * turn + p->outer_turns * loop_overhead;
+  if (p->dot) tile += positions * horizontal;
   return tiles * tile;
 }
 
@@ -186,7 +185,7 @@ static double crowding(const Kernel *k, const Instr *i, const double *cover) {
     double period = place == 0 ? 1 : (double)(WAY / (place & -place));
     if (cover[d] > period) same *= cover[d] / period;
   }
-  return same > WAYS ? same / WAYS : 1;
+  return same > ways ? same / ways : 1;
 }
 
 /* Cache lines that an access touches while each dimension d covers cover[d]
@@ -204,10 +203,10 @@ static double lines_of(const Kernel *k, const Instr *i, const double *cover) {
         range += cover[o] - 1;
       }
     elements *= range;
-    double line = LINE / (double)(step * dtype_size[i->type]);
+    double line = (double)LINE / (double)(step * dtype_size[i->type]);
     if (line > 1) run *= range < line ? range : line;
   }
-  double most = LINE / (double)dtype_size[i->type];
+  double most = (double)LINE / (double)dtype_size[i->type];
   return elements / (run < most ? run : most) * crowding(k, i, cover);
 }
 
@@ -269,11 +268,11 @@ static double epilogue_lines(const Facts *f, const Schedule *s) {
 
 /* Arithmetic and waiting for lines go on side by side. */
 double cost_whole(const Facts *f, const Schedule *s, double arithmetic) {
-  double waiting = (epilogue_lines(f, s) + misses(f, s, L1_LINES, false)) *
-                   LINE_CYCLES;
+  double waiting = (epilogue_lines(f, s) + misses(f, s, l1_lines, false)) *
+                   line_cycles;
   return (arithmetic > waiting ? arithmetic : waiting) + 0.1 * waiting;
 }
 
 double cost_far(const Facts *f, const Schedule *s) {
-  return f->k->n_red > 0 ? misses(f, s, L2_LINES, true) * far_cycles : 0;
+  return f->k->n_red > 0 ? misses(f, s, l2_lines, true) * far_cycles : 0;
 }

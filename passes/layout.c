@@ -310,7 +310,7 @@ static void try_copies(const Search *s, int kernel, int buffer, BestCopy *best) 
   const Kernel *k = s->f->kernel[kernel];
   const Type *t = &s->f->buffer[buffer].type;
   if (type_count(t) < SMALL || stores_to(k, buffer)) return;
-  double each = t->dtype == T_I1 ? COPY_CYCLES / 4.0 : COPY_CYCLES;
+  double each = (double)COPY_CYCLES * (t->dtype == T_I1 ? 0.25 : 1);
   double copying = each * (double)type_count(t);
   for (int axis = 0; axis < t->rank - 1; axis++) {
     if (t->dim[axis] == 1 || !simple_accesses(s, k, buffer, axis)) continue;
@@ -327,7 +327,7 @@ static void try_copies(const Search *s, int kernel, int buffer, BestCopy *best) 
 static void improve_kernel(Search *s, int kernel) {
   const Kernel *k = s->f->kernel[kernel];
   if (s->changed[kernel] <= s->refused[kernel] || !is_contraction(k) ||
-      cost_now(s, kernel) < SMALL_KERNEL)
+      cost_now(s, kernel) < (double)SMALL_KERNEL)
     return;
   s->refused[kernel] = ++s->clock;
   BestCopy best = {.cycles = cost_now(s, kernel) * worth, .buffer = -1};

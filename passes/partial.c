@@ -178,7 +178,8 @@ static bool is_fit(const Kernel *k, const Cuts *c) {
   double partials = (double)blocks_of(c), steps = 1;
   for (int d = 0; d < kernel_dims(k); d++)
     *(d < k->n_par ? &partials : &steps) *= (double)k->extent[d];
-  return partials <= MOST_PARTIALS && steps / (double)blocks_of(c) >= LEAST_STEPS;
+  return partials <= (double)MOST_PARTIALS &&
+         steps / (double)blocks_of(c) >= (double)LEAST_STEPS;
 }
 
 /* The best of all cuts so far. */
@@ -229,7 +230,7 @@ void partial_sums(Arena *a, Arena *trial, KFunc *f, Memo *memo, Kernel **kernel,
   const Kernel *k = *kernel;
   if (!can_part(k) || k->n_par + 1 > MAX_RANK) return;
   Choice now = choice_of(trial, memo, k);
-  if (now.cycles < LEAST_CYCLES || now.far < (1 - worth) * now.cycles) return;
+  if (now.cycles < (double)LEAST_CYCLES || now.far < (1 - worth) * now.cycles) return;
   Cuts cuts = {0};
   Best best = {.cycles = (now.cycles + now.far) * worth};
   try_cuts(trial, memo, k, &cuts, k->n_par, &best);

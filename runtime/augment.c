@@ -150,9 +150,10 @@ typedef struct Between {
 } Between;
 
 static Between between_pixels(double y, double x) {
-  /* floor, of places that lie above -FAR: the conversion cuts. */
-  enum { FAR = 1 << 14 };
-  int64_t row = (int64_t)(y + FAR) - FAR, column = (int64_t)(x + FAR) - FAR;
+  /* floor, of places that lie above -far: the conversion cuts. */
+  const int64_t far = 1 << 14;
+  int64_t row = (int64_t)(y + (double)far) - far;
+  int64_t column = (int64_t)(x + (double)far) - far;
   return (Between){row, column, (float)(y - (double)row),
                    (float)(x - (double)column)};
 }
