@@ -2,7 +2,8 @@
  * records: one byte label, then 3 x 32 x 32 bytes of pixels, channel by
  * channel. DIR holds test_batch.bin, the training files (every other *.bin,
  * in the order of their numbers) and, if the classes have names, the lines of
- * batches.meta.txt. Files may hold any number of records. */
+ * batches.meta.txt. Files may hold any number of records; where numbers leave a
+ * hole, data_batch_1.bin and data_batch_3.bin, one was lost on the way. */
 #include "runtime/data.h"
 
 #include <stdlib.h>
@@ -32,6 +33,25 @@ static int by_number(const void *a, const void *b) {
   return strverscmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* N of FOLDER/data_batch_N.bin; 0: another name. */
+static int batch_number(const char *path) {
+  const char *name = strrchr(path, '/');
+  int n = 0;
+  return sscanf(name ? name + 1 : path, "data_batch_%8d.bin", &n) == 1 ? n : 0;
+}
+
+static bool without_hole(const DataNames *train, const char *folder,
+                         DataError *e) {
+  for (int64_t i = 1; i < train->n; i++) {
+    int before = batch_number(train->name[i - 1]);
+    int n = batch_number(train->name[i]);
+    if (before > 0 && n > before + 1)
+      return data_fail(e, "%s: data_batch_%d.bin is missing, but "
+                       "data_batch_%d.bin is there", folder, before + 1, n);
+  }
+  return true;
+}
+
 static bool ends_in_bin(const char *name) {
   size_t n = strlen(name);
   return n > 4 && !strcmp(name + n - 4, ".bin");
@@ -54,7 +74,7 @@ static bool list_files(DataNames *train, DataNames *test, const char *folder,
     return data_fail(e, "%s: no test_batch.bin", folder);
   qsort(train->name, (size_t)train->n, sizeof(char *), by_number);
   qsort(test->name, (size_t)test->n, sizeof(char *), by_number);
-  return true;
+  return without_hole(train, folder, e);
 }
 
 /* ---- records ---- */

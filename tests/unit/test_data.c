@@ -341,8 +341,11 @@ static void cifar10(void) {
   refuse(&data, NULL, folder, "no training file");
   write_records(in(folder, "data_batch_10.bin"), 1, 9, 0);
   refuse(&data, NULL, folder, "no test_batch.bin");
-  write_records(in(folder, "data_batch_2.bin"), 3, 2, 0);
+  write_records(in(folder, "data_batch_9.bin"), 3, 2, 0);
   write_records(in(folder, "test_batch.bin"), 2, 0, 0);
+  write_records(in(folder, "data_batch_7.bin"), 1, 0, 0);
+  refuse(&data, NULL, "data_batch_8.bin is missing", "data_batch_9.bin");
+  unlink(in(folder, "data_batch_7.bin"));
   CU_ASSERT_EQUAL_FATAL(data_open(&d, &data, NULL, 1, &e), 0);
   CU_ASSERT_EQUAL(d->split[DATA_TRAIN].rows, 4);
   CU_ASSERT_EQUAL(d->split[DATA_TEST].rows, 2);
@@ -364,17 +367,17 @@ static void cifar10(void) {
   refuse(&data, NULL, "batches.meta.txt", "zero byte");
   unlink(in(folder, "batches.meta.txt"));
 
-  write_records(in(folder, "data_batch_2.bin"), 3, 8, 0);
-  refuse(&data, NULL, "data_batch_2.bin: record 3: label 10", "0 to 9");
-  write_records(in(folder, "data_batch_2.bin"), 3, 2, 100);
-  refuse(&data, NULL, "data_batch_2.bin: record 3 is cut short: 2973 bytes",
+  write_records(in(folder, "data_batch_9.bin"), 3, 8, 0);
+  refuse(&data, NULL, "data_batch_9.bin: record 3: label 10", "0 to 9");
+  write_records(in(folder, "data_batch_9.bin"), 3, 2, 100);
+  refuse(&data, NULL, "data_batch_9.bin: record 3 is cut short: 2973 bytes",
          "");
-  write_records(in(folder, "data_batch_2.bin"), 1, 2, RECORD);
-  refuse(&data, NULL, "data_batch_2.bin: empty", "");
-  unlink(in(folder, "data_batch_2.bin"));
-  mkdir(in(folder, "data_batch_2.bin"), 0700);
-  refuse(&data, NULL, "data_batch_2.bin: not a file", "");
-  rmdir(in(folder, "data_batch_2.bin"));
+  write_records(in(folder, "data_batch_9.bin"), 1, 2, RECORD);
+  refuse(&data, NULL, "data_batch_9.bin: empty", "");
+  unlink(in(folder, "data_batch_9.bin"));
+  mkdir(in(folder, "data_batch_9.bin"), 0700);
+  refuse(&data, NULL, "data_batch_9.bin: not a file", "");
+  rmdir(in(folder, "data_batch_9.bin"));
 }
 
 /* What `predict FILE` opens. */
