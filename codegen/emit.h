@@ -85,8 +85,10 @@ LLVMValueRef build_exp(const Build *b, LLVMValueRef x);  /* f32 */
 LLVMValueRef build_log(const Build *b, LLVMValueRef x);  /* f32 */
 LLVMValueRef build_tanh(const Build *b, LLVMValueRef x); /* f32 */
 
-/* philox.c: the four words of blocks. Operands are i32 vectors or scalars. */
-void build_philox(const Build *b, LLVMValueRef counter[4], LLVMValueRef seed);
+/* philox.c: puts the four words of blocks, i32, in place of the counters, whose
+ * low halves count: an i64 for each block in counter[0], and in the others one for
+ * all blocks. */
+void build_philox(const Build *b, LLVMValueRef counter[], LLVMValueRef seed);
 
 /* value.c: the value of an instruction at the position in e->coord. */
 LLVMValueRef emit_value(Emit *e, int n);

@@ -9,9 +9,18 @@ static LLVMValueRef low_word(const Build *b, LLVMValueRef x) {
   return LLVMBuildAnd(b->b, x, build_integer(LLVMTypeOf(x), 0xffffffffu), "");
 }
 
+static LLVMValueRef xor2(const Build *b, LLVMValueRef x, LLVMValueRef y) {
+  int lanes = build_lanes(build_lanes(x) > 1 ? x : y);
+  return LLVMBuildXor(b->b, build_splat(b, x, lanes), build_splat(b, y, lanes),
+                      "");
+}
+
+/* Scalars first: one splat is enough for both. */
 static LLVMValueRef xor3(const Build *b, LLVMValueRef x, LLVMValueRef y,
-                         LLVMValueRef z) {
-  return LLVMBuildXor(b->b, LLVMBuildXor(b->b, x, y, ""), z, "");
+                         LLVMValueRef key) {
+  if (build_lanes(x) == 1) return xor2(b, xor2(b, x, key), y);
+  if (build_lanes(y) == 1) return xor2(b, x, xor2(b, y, key));
+  return xor2(b, xor2(b, x, y), key);
 }
 
 /* The state between rounds: four words in wide lanes, and the two of the key. */
@@ -19,22 +28,35 @@ typedef struct Words {
   LLVMValueRef c[4], key[2];
 } Words;
 
+static void multiply(const Build *b, LLVMValueRef c, uint32_t by,
+                     LLVMValueRef *product, LLVMValueRef *high) {
+  LLVMTypeRef wide = LLVMTypeOf(c);
+  *product = LLVMBuildMul(b->b, low_word(b, c), build_integer(wide, by), "");
+  *high = LLVMBuildLShr(b->b, *product, build_integer(wide, 32), "");
+}
+
 static void add_round(const Build *b, Words *w) {
-  int lanes = build_lanes(w->c[0]);
-  LLVMTypeRef wide = LLVMTypeOf(w->c[0]);
-  LLVMValueRef shift = build_integer(wide, 32);
-  LLVMValueRef p0 = LLVMBuildMul(b->b, low_word(b, w->c[0]),
-                                 build_integer(wide, 0xD2511F53u), "");
-  LLVMValueRef p1 = LLVMBuildMul(b->b, low_word(b, w->c[2]),
-                                 build_integer(wide, 0xCD9E8D57u), "");
-  LLVMValueRef h0 = LLVMBuildLShr(b->b, p0, shift, "");
-  LLVMValueRef h1 = LLVMBuildLShr(b->b, p1, shift, "");
-  w->c[0] = xor3(b, h1, w->c[1], build_splat(b, w->key[0], lanes));
-  w->c[2] = xor3(b, h0, w->c[3], build_splat(b, w->key[1], lanes));
+  LLVMValueRef p0, p1, h0, h1;
+  multiply(b, w->c[0], 0xD2511F53u, &p0, &h0);
+  multiply(b, w->c[2], 0xCD9E8D57u, &p1, &h1);
+  w->c[0] = xor3(b, h1, w->c[1], w->key[0]);
+  w->c[2] = xor3(b, h0, w->c[3], w->key[1]);
   w->c[1] = p1;
   w->c[3] = p0;
   w->key[0] = LLVMBuildAdd(b->b, w->key[0], build_i64(b, 0x9E3779B9), "");
   w->key[1] = LLVMBuildAdd(b->b, w->key[1], build_i64(b, 0xBB67AE85), "");
+}
+
+/* Rounds while some word is the same in all lanes, which an ordinary register
+ * holds; returns how many. */
+static int add_uniform_rounds(const Build *b, Words *w, int lanes) {
+  for (int round = 0;; round++) {
+    bool uniform = false;
+    for (int i = 0; i < 4; i++)
+      uniform = uniform || build_lanes(w->c[i]) != lanes;
+    if (!uniform) return round;
+    add_round(b, w);
+  }
 }
 
 /* A phi for each word, with what it is at first. */
@@ -50,10 +72,11 @@ static Words phis_of(const Build *b, const Words *first,
   return w;
 }
 
-/* A loop, two rounds a turn: that costs what all rounds in a row cost, and LLVM
- * takes five times as long for those, most of it to find out nothing about their
- * bits. Two, since the words then end up in the registers where they began. */
-static void add_rounds(const Build *b, Words *w) {
+/* An even number of rounds: a loop, two a turn. That costs what all rounds in a
+ * row cost, and LLVM takes five times as long for those, most of it to find out
+ * nothing about their bits. Two, since the words then end up in the registers
+ * where they began. */
+static void add_rounds(const Build *b, Words *w, int rounds) {
   LLVMBasicBlockRef from = LLVMGetInsertBlock(b->b);
   LLVMValueRef fn = LLVMGetBasicBlockParent(from), zero = build_i64(b, 0);
   LLVMBasicBlockRef body = LLVMAppendBasicBlockInContext(b->context, fn, "");
@@ -71,22 +94,34 @@ static void add_rounds(const Build *b, Words *w) {
   for (int i = 0; i < 2; i++)
     LLVMAddIncoming(phi.key[i], &w->key[i], &body, 1);
   LLVMValueRef more =
-      LLVMBuildICmp(b->b, LLVMIntULT, next, build_i64(b, PHILOX_DRAW_ROUNDS / 2), "");
+      LLVMBuildICmp(b->b, LLVMIntULT, next, build_i64(b, rounds / 2), "");
   LLVMBuildCondBr(b->b, more, body, after);
   LLVMPositionBuilderAtEnd(b->b, after);
-  if (PHILOX_DRAW_ROUNDS % 2 == 1) add_round(b, w);
 }
 
-void build_philox(const Build *b, LLVMValueRef counter[4], LLVMValueRef seed) {
-  LLVMTypeRef i64 = LLVMInt64TypeInContext(b->context);
-  LLVMTypeRef wide = build_vector(i64, build_lanes(counter[0]));
-  LLVMTypeRef narrow = LLVMTypeOf(counter[0]);
-  Words w;
-  for (int i = 0; i < 4; i++)
-    w.c[i] = LLVMBuildZExt(b->b, counter[i], wide, "");
-  w.key[0] = seed;
+/* The low words of wide lanes, as one shuffle of narrow ones. */
+static LLVMValueRef low_words(const Build *b, LLVMValueRef v) {
+  int lanes = build_lanes(v);
+  LLVMTypeRef i32 = LLVMInt32TypeInContext(b->context);
+  if (lanes == 1) return LLVMBuildTrunc(b->b, v, i32, "");
+  LLVMTypeRef halves = build_vector(i32, 2 * lanes);
+  LLVMValueRef even[64];
+  for (int i = 0; i < lanes; i++)
+    even[i] = LLVMConstInt(i32, (unsigned)(2 * i), false);
+  return LLVMBuildShuffleVector(b->b, LLVMBuildBitCast(b->b, v, halves, ""),
+                                LLVMGetPoison(halves),
+                                LLVMConstVector(even, (unsigned)lanes), "");
+}
+
+void build_philox(const Build *b, LLVMValueRef counter[],
+                  LLVMValueRef seed) {
+  int lanes = build_lanes(counter[0]);
+  Words w = {.key = {seed}};
+  for (int i = 0; i < PHILOX_WORDS; i++) w.c[i] = counter[i];
   w.key[1] = LLVMBuildLShr(b->b, seed, build_i64(b, 32), "");
-  add_rounds(b, &w);
-  for (int i = 0; i < 4; i++)
-    counter[i] = LLVMBuildTrunc(b->b, w.c[i], narrow, "");
+  int left = PHILOX_DRAW_ROUNDS - add_uniform_rounds(b, &w, lanes);
+  if (left % 2 == 1) add_round(b, &w);
+  add_rounds(b, &w, left - left % 2);
+  for (int i = 0; i < PHILOX_WORDS; i++)
+    counter[i] = low_words(b, w.c[i]);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "codegen/emit.h"
+#include "runtime/philox.h"
 
 bool emit_is_vector(const Emit *e, int n) {
   return e->s->vec >= 0 && e->s->lanes > 1 && (e->depends[n] >> e->s->vec & 1);
@@ -57,11 +58,14 @@ LLVMValueRef emit_address(Emit *e, int n) {
                      displacement(e, &i->at) * dtype_size[i->type]);
 }
 
-static LLVMValueRef lane_numbers(const Emit *e, int64_t step) {
+static LLVMValueRef numbers(const Build *b, int count, int64_t step) {
   LLVMValueRef lane[64];
-  for (int l = 0; l < e->s->lanes; l++)
-    lane[l] = build_i64(&e->build, l * step);
-  return LLVMConstVector(lane, (unsigned)e->s->lanes);
+  for (int l = 0; l < count; l++) lane[l] = build_i64(b, l * step);
+  return LLVMConstVector(lane, (unsigned)count);
+}
+
+static LLVMValueRef lane_numbers(const Emit *e, int64_t step) {
+  return numbers(&e->build, e->s->lanes, step);
 }
 
 /* One address for each lane; `index` (an instruction) moves it further. */
@@ -323,8 +327,21 @@ static LLVMValueRef place_value(const Emit *e, int n) {
   return to_u32(e, e->fact[e->shape->n_buffers + i]);
 }
 
-/* The vectors of a tile start at a multiple of 64 elements, so vector v of it is
- * word v of the same sixteen blocks: all four are kept at once. */
+/* Some lanes of a vector. */
+static LLVMValueRef part_of(const Build *b, LLVMValueRef v, int first,
+                            int lanes) {
+  if (build_lanes(v) == lanes) return v;
+  LLVMTypeRef i32 = LLVMInt32TypeInContext(b->context);
+  LLVMValueRef at[64];
+  for (int l = 0; l < lanes; l++)
+    at[l] = LLVMConstInt(i32, (unsigned)(first + l), false);
+  return LLVMBuildShuffleVector(b->b, v, LLVMGetPoison(LLVMTypeOf(v)),
+                                LLVMConstVector(at, (unsigned)lanes), "");
+}
+
+/* The vectors of a tile start at a multiple of 64 elements, so four of them in a
+ * row are the four words of the same sixteen blocks. The blocks of a whole tile
+ * are drawn at once: those of one four wait for each other's products. */
 static LLVMValueRef rand_value(Emit *e, int n) {
   const Instr *i = &e->k->instr[n];
   const Build *b = &e->build;
@@ -339,20 +356,26 @@ static LLVMValueRef rand_value(Emit *e, int n) {
   LLVMValueRef block =
       LLVMBuildLShr(b->b, element, LLVMConstInt(i32, 6, false), "");
   block = LLVMBuildShl(b->b, block, LLVMConstInt(i32, 4, false), "");
+  block = LLVMBuildZExt(b->b, block, i64, "");
   int lanes = vector ? e->s->lanes : 1;
-  block = build_splat(b, block, lanes);
-  if (vector) block = LLVMBuildAdd(b->b, block, to_u32(e, lane_numbers(e, 1)),
-                                   "");
+  int vectors = vector ? (int)e->tile[e->s->vec] : 1;
+  int blocks = (vectors + PHILOX_WORDS - 1) / PHILOX_WORDS * lanes;
+  if (vector)
+    block = LLVMBuildAdd(b->b, build_splat(b, block, blocks),
+                         numbers(&e->build, blocks, 1), "");
   LLVMValueRef step = scalar_slot(e, "step", build_type(b, T_F64));
   step = LLVMBuildFPToUI(b->b, step, i32, "");
-  LLVMValueRef c[4] = {block, build_splat(b, row, lanes),
-                       build_splat(b, step, lanes),
-                       build_splat(b, place_value(e, n), lanes)};
+  LLVMValueRef c[PHILOX_WORDS] = {block, LLVMBuildZExt(b->b, row, i64, ""),
+                                  LLVMBuildZExt(b->b, step, i64, ""),
+                                  LLVMBuildZExt(b->b, place_value(e, n), i64,
+                                                "")};
   build_philox(b, c, scalar_slot(e, "seed", i64));
   if (!vector) return uniform(e, i->type, c[0]);
-  for (int v = 0; v < e->tile[e->s->vec]; v++) {
+  for (int v = 0; v < vectors; v++) {
     e->coord[e->s->vec] = v;
-    e->memo[n][emit_position(e, e->depends[n])] = uniform(e, i->type, c[v]);
+    LLVMValueRef word = part_of(b, c[v % PHILOX_WORDS],
+                                v / PHILOX_WORDS * lanes, lanes);
+    e->memo[n][emit_position(e, e->depends[n])] = uniform(e, i->type, word);
   }
   e->coord[e->s->vec] = here;
   return e->memo[n][emit_position(e, e->depends[n])];

@@ -249,6 +249,18 @@ static int lanes_for(int64_t extent, int most) {
 
 enum { RAND_VECTORS = 4, RAND_LANES = 16 }; /* as philox.h lays out words */
 
+/* Vectors of random numbers that are drawn at once. Each round waits for the one
+ * before, so twice the words take hardly longer, where registers hold them: they
+ * are twice as wide between rounds. */
+static int rand_vectors(const Search *f, int dim) {
+  int twice = 2 * RAND_VECTORS;
+  bool fit = 2 * twice * RAND_LANES <=
+             f->facts.cpu->registers * f->facts.cpu->lanes / 2;
+  return fit && f->facts.k->extent[dim] > RAND_VECTORS * RAND_LANES
+             ? twice
+             : RAND_VECTORS;
+}
+
 /* The best schedule with this vector dimension, by arithmetic alone. */
 static void try_arithmetic(Search *f, int dim, Best *best) {
   const Kernel *k = f->facts.k;
@@ -259,7 +271,7 @@ static void try_arithmetic(Search *f, int dim, Best *best) {
   order_loops(f, &s);
   cost_prepare(&f->facts, &s);
   if (f->has_rand) {
-    if (dim >= 0) s.tile[dim] = RAND_VECTORS;
+    if (dim >= 0) s.tile[dim] = rand_vectors(f, dim);
     consider_one(f, &s, best);
     return;
   }

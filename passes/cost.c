@@ -23,7 +23,7 @@ enum {
 /* in cycles */
 static const double fma_latency = 4;
 static const double costly_op = 14;     /* exp, log, tanh as polynomials */
-static const double philox_blocks = 18; /* seven rounds for four words of a vector */
+static const double philox = 14; /* seven rounds, a share of four vectors */
 static const double transposed = 6;     /* an access, and a share of shuffles */
 static const double horizontal = 9;     /* the sum of a vector's lanes */
 static const double tile_overhead = 6;  /* pointers and counters around a tile */
@@ -52,7 +52,7 @@ static double op_cost(const Instr *i) {
     if (i->op == OP_DIV || i->op == OP_SQRT) return 6;
     return 1;
   case K_REDUCE: return i->op == OP_ARGMAX ? 4 : 1;
-  case K_RAND: return philox_blocks;
+  case K_RAND: return philox;
   case K_INDEX:
   case K_INRANGE: return 1;
   case K_LOAD:

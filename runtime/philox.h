@@ -15,7 +15,7 @@
 
 #include <stdint.h>
 
-enum { PHILOX_ROUNDS = 10, PHILOX_DRAW_ROUNDS = 7 };
+enum { PHILOX_WORDS = 4, PHILOX_ROUNDS = 10, PHILOX_DRAW_ROUNDS = 7 };
 
 static inline void philox_rounds(uint32_t counter[4], uint64_t seed,
                                  int rounds) {

@@ -101,7 +101,7 @@ CASE(IOTA) {
 CASE(RAND) {
   const struct { bool sample; Type t; } list[] = {
       {false, F(1)}, {false, F(131)}, {true, F(3, 5, 17)}, {true, F(7)},
-      {false, F(3, 67)}, {true, T(F64, 2, 65)}}, *p;
+      {false, F(3, 67)}, {true, T(F64, 2, 65)}, {true, F(2, 300)}}, *p;
   Graph *g;
   PICK(list);
   return graph_rand(g, (uint32_t)(5 + which), p->sample, p->t);

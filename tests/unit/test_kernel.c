@@ -309,7 +309,7 @@ static void test_schedules(void) {
       {"vector=1x4", "vector=1x4 pieces=6", "pieces=6",
        "two pieces may add to one element of b2"},
       {"tile=[1 4]", "tile=[1 2]", "tile=[1 2]",
-       "%0: random numbers are drawn along vectors of 4x16"},
+       "%0: random numbers are drawn along multiples of 4x16"},
   };
   static const Case of_fused[] = {
       {"kernels", "kernels cpu=generic", "|   kernel 0", "no schedule"},
