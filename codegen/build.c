@@ -35,7 +35,13 @@ LLVMValueRef build_i64(const Build *b, int64_t v) {
 }
 
 LLVMValueRef build_times(const Build *b, LLVMValueRef x, int64_t factor) {
+  if (factor == 0) return build_i64(b, 0);
   return factor == 1 ? x : LLVMBuildMul(b->b, x, build_i64(b, factor), "");
+}
+
+LLVMValueRef build_plus(const Build *b, LLVMValueRef x, LLVMValueRef y) {
+  if (LLVMIsNull(x)) return y;
+  return LLVMIsNull(y) ? x : LLVMBuildAdd(b->b, x, y, "");
 }
 
 LLVMValueRef build_moved(const Build *b, LLVMValueRef p, int64_t bytes) {

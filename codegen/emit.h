@@ -21,7 +21,7 @@ enum { IN_TILE = MAX_DIMS + 1 }; /* the value belongs to the register tile */
 /* Loads and stores that step alike share one moving pointer. */
 typedef struct Pointer {
   int buffer;
-  int64_t coef[MAX_DIMS];
+  Affine at; /* the base apart */
   LLVMValueRef now; /* at the start of the tile */
 } Pointer;
 
@@ -35,6 +35,7 @@ typedef struct Emit {
   const Shape *shape; /* not NULL: the code is shared */
   LLVMValueRef *fact; /* of the shape */
   LLVMValueRef fn, base; /* the function, and its operand: the arena */
+  LLVMValueRef part, turn; /* i64: the chunk that a kernel of a group is run for */
   uint32_t *depends;
   bool *in_body;
   int *level; /* of an instruction: how many loops must be open; IN_TILE */
@@ -59,9 +60,10 @@ LLVMTypeRef build_memory_type(const Build *b, DType t); /* i1 is i8 */
 LLVMTypeRef build_vector(LLVMTypeRef t, int lanes); /* t itself for 1 lane */
 int build_lanes(LLVMValueRef v); /* 1 for a scalar */
 LLVMValueRef build_i64(const Build *b, int64_t v);
-/* An i64 times a constant; p moved by bytes. Without an instruction where that is
- * the operand itself. */
+/* An i64 times a constant; a sum; p moved by bytes. Without an instruction where
+ * that is an operand itself. */
 LLVMValueRef build_times(const Build *b, LLVMValueRef x, int64_t factor);
+LLVMValueRef build_plus(const Build *b, LLVMValueRef x, LLVMValueRef y);
 LLVMValueRef build_moved(const Build *b, LLVMValueRef p, int64_t bytes);
 /* A number of v's shape and element type. */
 LLVMValueRef build_number(const Build *b, LLVMTypeRef like, double v);
@@ -114,12 +116,14 @@ LLVMValueRef emit_masked(const Emit *e, const char *name, LLVMTypeRef value,
 LLVMValueRef emit_transposed_load(Emit *e, int n);
 void emit_transposed_store(Emit *e, int n);
 
-/* nest.c: one kernel as `void name(ptr arena, i64 begin, i64 end)`. With `shape`,
+/* nest.c: one kernel as `void name(ptr arena, i64 begin, i64 end)`, that does these
+ * pieces; of a group as `void name(ptr arena, i64 part, i64 turn, i64 slot)`, which
+ * finds local buffers in that slot. With `shape`,
  * that of the kernel, it serves others of the same shape too, and instead of the
  * arena takes a pair of pointers: to the arena, and to the shape's facts as i64. */
 LLVMValueRef emit_kernel(Arena *a, const Build *b, const KModule *m,
                          const KFunc *f, const Kernel *k, const char *name,
                          const Shape *shape);
-LLVMTypeRef kernel_type(const Build *b);
+LLVMTypeRef kernel_type(const Build *b, bool in_group);
 
 #endif

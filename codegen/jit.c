@@ -106,15 +106,20 @@ static LLVMErrorRef define_function(Jit *j, Unit *u) {
 
 /* --- the session ---------------------------------------------------------- */
 
-/* Gives generated code the runtime's net_parallel and libm. */
+static LLVMOrcCSymbolMapPair runtime_symbol(Jit *j, const char *name,
+                                            uintptr_t at) {
+  return (LLVMOrcCSymbolMapPair){LLVMOrcLLJITMangleAndIntern(j->lljit, name),
+                                 {(LLVMOrcJITTargetAddress)at, function_flags}};
+}
+
+/* Gives generated code the runtime's functions that it calls, and libm. */
 static LLVMErrorRef define_symbols(Jit *j) {
   LLVMOrcJITDylibRef lib = LLVMOrcLLJITGetMainJITDylib(j->lljit);
-  void (*parallel)(NetPool *, NetPiece *, char *, int64_t) = net_parallel;
-  LLVMOrcCSymbolMapPair pair = {
-      LLVMOrcLLJITMangleAndIntern(j->lljit, "net_parallel"),
-      {(LLVMOrcJITTargetAddress)(uintptr_t)parallel, function_flags}};
+  LLVMOrcCSymbolMapPair pairs[2] = {
+      runtime_symbol(j, "net_parallel", (uintptr_t)net_parallel),
+      runtime_symbol(j, "net_slot", (uintptr_t)net_slot)};
   LLVMErrorRef error =
-      LLVMOrcJITDylibDefine(lib, LLVMOrcAbsoluteSymbols(&pair, 1));
+      LLVMOrcJITDylibDefine(lib, LLVMOrcAbsoluteSymbols(pairs, 2));
   if (error != NULL) return error;
   LLVMOrcDefinitionGeneratorRef process;
   error = LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(

@@ -1,6 +1,7 @@
 /* From planned kernels to an LLVM module, and from that to LLVM IR, assembly or
  * an object file. A function of the program calls its kernels one after the
- * other; those that are cut into pieces go through the runtime's net_parallel.
+ * other; those that are cut into pieces go through the runtime's net_parallel, and
+ * so does a group of kernels, as a function that calls them for a part of the batch.
  * Equal kernels are emitted once: such code is told where its buffers lie.
  * None of LLVM's IR passes runs: the IR is written as it should be, and the
  * measurements in kernels' reference say that they change nothing. */
@@ -33,12 +34,16 @@ static void set_attributes(const Target *t, LLVMContextRef c, LLVMValueRef fn) {
   if (t->features[0] != 0) add_attribute(c, fn, "target-features", t->features);
 }
 
-static LLVMValueRef parallel_function(const Build *b, LLVMTypeRef *type) {
-  LLVMTypeRef p = LLVMPointerTypeInContext(b->context, 0);
-  LLVMTypeRef params[4] = {p, p, p, LLVMInt64TypeInContext(b->context)};
-  *type = LLVMFunctionType(LLVMVoidTypeInContext(b->context), params, 4, false);
-  LLVMValueRef fn = LLVMGetNamedFunction(b->module, "net_parallel");
-  return fn != NULL ? fn : LLVMAddFunction(b->module, "net_parallel", *type);
+/* Calls a function of the runtime. */
+static LLVMValueRef call_runtime(const Build *b, const char *name,
+                                 LLVMTypeRef result, int n,
+                                 LLVMValueRef *args) {
+  LLVMTypeRef params[4];
+  for (int i = 0; i < n; i++) params[i] = LLVMTypeOf(args[i]);
+  LLVMTypeRef type = LLVMFunctionType(result, params, (unsigned)n, false);
+  LLVMValueRef fn = LLVMGetNamedFunction(b->module, name);
+  if (fn == NULL) fn = LLVMAddFunction(b->module, name, type);
+  return LLVMBuildCall2(b->b, type, fn, args, (unsigned)n, "");
 }
 
 /* A function of the program while it is emitted. */
@@ -78,7 +83,9 @@ static LLVMValueRef code_of(const Emission *e, int kernel) {
   const char *name = arena_printf(e->arena, "net_%s_k%d", e->f->name, kernel);
   const Shape *shape = is_shared(e, kernel) ? &e->shapes->shape[kernel] : NULL;
   if (e->part && e->part->of_kernel[kernel] != e->part->number)
-    return LLVMAddFunction(e->b->module, name, kernel_type(e->b));
+    return LLVMAddFunction(
+        e->b->module, name,
+        kernel_type(e->b, e->f->kernel[kernel]->group != NULL));
   LLVMValueRef fn = emit_kernel(e->arena, e->b, e->m, e->f,
                                 e->f->kernel[kernel], name, shape);
   own_attributes(e, fn);
@@ -107,26 +114,110 @@ static LLVMValueRef facts_of(const Emission *e, int kernel) {
   return place;
 }
 
-/* `pair`: of the arena and facts. */
-static void call_kernel(const Emission *e, int kernel, LLVMValueRef code,
-                        LLVMValueRef arena, LLVMValueRef pool,
-                        LLVMValueRef pair) {
-  const Build *b = e->b;
-  int64_t pieces = e->f->kernel[kernel]->schedule.pieces;
-  if (is_shared(e, kernel)) {
-    LLVMBuildStore(b->b, facts_of(e, kernel),
-                   build_moved(b, pair, sizeof(int64_t)));
-    arena = pair;
-  }
-  if (pieces > 1) {
-    LLVMTypeRef type;
-    LLVMValueRef fn = parallel_function(b, &type);
-    LLVMValueRef args[4] = {pool, code, arena, build_i64(b, pieces)};
-    LLVMBuildCall2(b->b, type, fn, args, 4, "");
-    return;
-  }
+/* A function that calls kernels, while it is emitted. */
+typedef struct Caller {
+  const Emission *e;
+  LLVMValueRef *code; /* of each kernel */
+  LLVMValueRef fn, arena, pool;
+  LLVMValueRef pair; /* memory for the arena and a kernel's facts */
+} Caller;
+
+static void begin_caller(Caller *c, LLVMValueRef fn) {
+  const Build *b = c->e->b;
+  c->fn = fn;
+  c->arena = LLVMGetParam(fn, 0);
+  set_attributes(c->e->target, b->context, fn);
+  LLVMPositionBuilderAtEnd(b->b,
+                           LLVMAppendBasicBlockInContext(b->context, fn, ""));
+  LLVMTypeRef p = LLVMPointerTypeInContext(b->context, 0);
+  c->pair = LLVMBuildAlloca(b->b, LLVMArrayType2(p, 2), "");
+  LLVMBuildStore(b->b, c->arena, c->pair);
+}
+
+/* What the kernel is called with first: the arena, or that and its facts. */
+static LLVMValueRef arena_for(const Caller *c, int kernel) {
+  const Build *b = c->e->b;
+  if (!is_shared(c->e, kernel)) return c->arena;
+  LLVMBuildStore(b->b, facts_of(c->e, kernel),
+                 build_moved(b, c->pair, sizeof(int64_t)));
+  return c->pair;
+}
+
+static void call_parallel(const Caller *c, LLVMValueRef fn, LLVMValueRef arena,
+                          int64_t pieces) {
+  const Build *b = c->e->b;
+  LLVMValueRef args[4] = {c->pool, fn, arena, build_i64(b, pieces)};
+  call_runtime(b, "net_parallel", LLVMVoidTypeInContext(b->context), 4, args);
+}
+
+static void call_alone(const Caller *c, int kernel) {
+  const Build *b = c->e->b;
+  int64_t pieces = c->e->f->kernel[kernel]->schedule.pieces;
+  LLVMValueRef arena = arena_for(c, kernel);
   LLVMValueRef args[3] = {arena, build_i64(b, 0), build_i64(b, 1)};
-  LLVMBuildCall2(b->b, kernel_type(b), code, args, 3, "");
+  if (pieces > 1)
+    call_parallel(c, c->code[kernel], arena, pieces);
+  else
+    LLVMBuildCall2(b->b, kernel_type(b, false), c->code[kernel], args, 3, "");
+}
+
+/* A loop over [first, last), of which at least one is there. */
+typedef struct Counting {
+  LLVMBasicBlockRef body;
+  LLVMValueRef i, last;
+} Counting;
+
+static Counting count_begin(const Caller *c, LLVMValueRef first,
+                            LLVMValueRef last) {
+  const Build *b = c->e->b;
+  LLVMBasicBlockRef from = LLVMGetInsertBlock(b->b);
+  Counting l = {.last = last};
+  l.body = LLVMAppendBasicBlockInContext(b->context, c->fn, "");
+  LLVMBuildBr(b->b, l.body);
+  LLVMPositionBuilderAtEnd(b->b, l.body);
+  l.i = LLVMBuildPhi(b->b, LLVMInt64TypeInContext(b->context), "");
+  LLVMAddIncoming(l.i, &first, &from, 1);
+  return l;
+}
+
+static void count_end(const Caller *c, Counting *l) {
+  const Build *b = c->e->b;
+  LLVMBasicBlockRef here = LLVMGetInsertBlock(b->b);
+  LLVMBasicBlockRef after =
+      LLVMAppendBasicBlockInContext(b->context, c->fn, "");
+  LLVMValueRef next = LLVMBuildAdd(b->b, l->i, build_i64(b, 1), "");
+  LLVMAddIncoming(l->i, &next, &here, 1);
+  LLVMBuildCondBr(b->b, LLVMBuildICmp(b->b, LLVMIntULT, next, l->last, ""),
+                  l->body, after);
+  LLVMPositionBuilderAtEnd(b->b, after);
+}
+
+/* The function of the group that begins with a kernel: does parts, as a kernel does
+ * pieces, and for each turn of a part calls the kernels. */
+static LLVMValueRef emit_group(const Emission *e, LLVMValueRef *code, int first) {
+  const Build *b = e->b;
+  const Group *g = e->f->kernel[first]->group;
+  Caller c = {.e = e, .code = code};
+  LLVMBasicBlockRef caller = LLVMGetInsertBlock(b->b);
+  LLVMValueRef fn = LLVMAddFunction(
+      b->module, arena_printf(e->arena, "net_%s_g%d", e->f->name, first),
+      kernel_type(b, false));
+  LLVMSetLinkage(fn, LLVMInternalLinkage);
+  begin_caller(&c, fn);
+  Counting part = count_begin(&c, LLVMGetParam(fn, 1), LLVMGetParam(fn, 2));
+  LLVMValueRef slot = call_runtime(
+      b, "net_slot", LLVMInt64TypeInContext(b->context), 2,
+      (LLVMValueRef[]){part.i, build_i64(b, g->parts)});
+  Counting turn = count_begin(&c, build_i64(b, 0), build_i64(b, g->turns));
+  for (int i = first; i < e->f->n_kernels && e->f->kernel[i]->group == g; i++) {
+    LLVMValueRef args[4] = {arena_for(&c, i), part.i, turn.i, slot};
+    LLVMBuildCall2(b->b, kernel_type(b, true), code[i], args, 4, "");
+  }
+  count_end(&c, &turn);
+  count_end(&c, &part);
+  LLVMBuildRetVoid(b->b);
+  LLVMPositionBuilderAtEnd(b->b, caller);
+  return fn;
 }
 
 /* The function that calls the kernels. */
@@ -136,15 +227,18 @@ static void emit_calls(const Emission *e, LLVMValueRef *code) {
   LLVMTypeRef params[2] = {p, p};
   LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(b->context), params,
                                       2, false);
-  LLVMValueRef fn = LLVMAddFunction(
-      b->module, arena_printf(e->arena, "net_fn_%s", e->f->name), type);
-  set_attributes(e->target, b->context, fn);
-  LLVMPositionBuilderAtEnd(b->b,
-                           LLVMAppendBasicBlockInContext(b->context, fn, ""));
-  LLVMValueRef pair = LLVMBuildAlloca(b->b, LLVMArrayType2(p, 2), "");
-  LLVMBuildStore(b->b, LLVMGetParam(fn, 0), pair);
-  for (int i = 0; i < e->f->n_kernels; i++)
-    call_kernel(e, i, code[i], LLVMGetParam(fn, 0), LLVMGetParam(fn, 1), pair);
+  Caller c = {.e = e, .code = code};
+  begin_caller(&c, LLVMAddFunction(b->module,
+                                   arena_printf(e->arena, "net_fn_%s",
+                                                e->f->name), type));
+  c.pool = LLVMGetParam(c.fn, 1);
+  for (int i = 0; i < e->f->n_kernels; i++) {
+    if (!e->f->kernel[i]->group)
+      call_alone(&c, i);
+    else if (kfunc_begins_group(e->f, i))
+      call_parallel(&c, emit_group(e, code, i), c.arena,
+                    e->f->kernel[i]->group->parts);
+  }
   LLVMBuildRetVoid(b->b);
 }
 

@@ -21,6 +21,32 @@ static LLVMValueRef offset_of(const Emit *e, int buffer) {
   return e->fact[i];
 }
 
+static LLVMValueRef moved(const Emit *e, LLVMValueRef p, LLVMValueRef by) {
+  return LLVMBuildGEP2(e->build.b, LLVMInt8TypeInContext(e->build.context), p,
+                       &by, 1, "");
+}
+
+/* Where the buffer begins for the chunk that the kernel is run for. */
+static LLVMValueRef start_of(const Emit *e, const Pointer *p) {
+  const Build *b = &e->build;
+  const Buffer *x = &e->f->buffer[p->buffer];
+  LLVMValueRef by = offset_of(e, p->buffer);
+  if (e->k->group) {
+    int64_t size = dtype_size[x->type.dtype];
+    LLVMValueRef own = build_times(b, LLVMGetParam(e->fn, 3), e->k->group->bytes);
+    by = build_plus(b, by, x->local ? own
+                                    : build_times(b, e->part, p->at.part * size));
+    by = build_plus(b, by, build_times(b, e->turn, p->at.turn * size));
+  }
+  return moved(e, e->base, by);
+}
+
+static bool steps_alike(const Affine *x, const Affine *y) {
+  Affine z = *y;
+  z.base = x->base;
+  return affine_equal(x, &z, MAX_DIMS);
+}
+
 /* Finds the pointers that the accesses of a kernel share. */
 static void find_pointers(Emit *e) {
   const Kernel *k = e->k;
@@ -33,28 +59,19 @@ static void find_pointers(Emit *e) {
     int p = 0;
     for (; p < e->n_pointers; p++)
       if (e->pointer[p].buffer == x->buffer &&
-          memcmp(e->pointer[p].coef, x->at.coef, sizeof x->at.coef) == 0)
+          steps_alike(&e->pointer[p].at, &x->at))
         break;
     e->pointer_of[i] = p;
     if (p < e->n_pointers) continue;
     e->n_pointers++;
-    e->pointer[p].buffer = x->buffer;
-    memcpy(e->pointer[p].coef, x->at.coef, sizeof x->at.coef);
-    LLVMValueRef by = offset_of(e, x->buffer);
-    e->pointer[p].now =
-        LLVMBuildGEP2(e->build.b, LLVMInt8TypeInContext(e->build.context),
-                      e->base, &by, 1, "");
+    e->pointer[p] = (Pointer){.buffer = x->buffer, .at = x->at};
+    e->pointer[p].now = start_of(e, &e->pointer[p]);
   }
 }
 
 static int64_t pointer_step(const Emit *e, const Pointer *p, int d) {
   DType t = e->f->buffer[p->buffer].type.dtype;
-  return p->coef[d] * dtype_size[t];
-}
-
-static LLVMValueRef moved(const Emit *e, LLVMValueRef p, LLVMValueRef by) {
-  return LLVMBuildGEP2(e->build.b, LLVMInt8TypeInContext(e->build.context), p,
-                       &by, 1, "");
+  return p->at.coef[d] * dtype_size[t];
 }
 
 /* A loop that is being emitted: its phis in the order counter, pointers that
@@ -564,10 +581,12 @@ static void prepare(Emit *e) {
   find_levels(e);
 }
 
-LLVMTypeRef kernel_type(const Build *b) {
+LLVMTypeRef kernel_type(const Build *b, bool in_group) {
   LLVMTypeRef i64 = LLVMInt64TypeInContext(b->context);
-  LLVMTypeRef params[3] = {LLVMPointerTypeInContext(b->context, 0), i64, i64};
-  return LLVMFunctionType(LLVMVoidTypeInContext(b->context), params, 3, false);
+  LLVMTypeRef params[4] = {LLVMPointerTypeInContext(b->context, 0), i64, i64,
+                           i64};
+  return LLVMFunctionType(LLVMVoidTypeInContext(b->context), params,
+                          in_group ? 4 : 3, false);
 }
 
 /* Reads what shared code is told. */
@@ -592,8 +611,10 @@ LLVMValueRef emit_kernel(Arena *a, const Build *b, const KModule *m,
   Emit *e = arena_alloc(a, sizeof *e);
   *e = (Emit){.build = *b, .arena = a, .m = m, .f = f, .k = k,
               .s = &k->schedule, .shape = shape};
-  e->fn = LLVMAddFunction(b->module, name, kernel_type(b));
+  e->fn = LLVMAddFunction(b->module, name, kernel_type(b, k->group != NULL));
   e->base = LLVMGetParam(e->fn, 0);
+  e->part = LLVMGetParam(e->fn, 1);
+  e->turn = LLVMGetParam(e->fn, 2);
   LLVMPositionBuilderAtEnd(
       b->b, LLVMAppendBasicBlockInContext(b->context, e->fn, ""));
   if (shape != NULL) load_facts(e);

@@ -7,10 +7,10 @@
 
 #include <string.h>
 
-_Static_assert(sizeof(Instr) == 344, "add the new field to add_instr");
+_Static_assert(sizeof(Instr) == 376, "add the new field to add_instr");
 _Static_assert(sizeof(Schedule) == 152, "add the new field to add_schedule");
-_Static_assert(sizeof(Affine) == 136, "add the new field to put_affine");
-_Static_assert(sizeof(Kernel) == 320, "add the new field to shape_of");
+_Static_assert(sizeof(Affine) == 152, "add the new field to put_affine");
+_Static_assert(sizeof(Kernel) == 328, "add the new field to shape_of");
 
 typedef struct Words {
   Arena *arena;
@@ -46,6 +46,8 @@ static void put(Sparse *s, int64_t v) {
 
 static void put_affine(Sparse *s, const Kernel *k, const Affine *a) {
   put(s, a->base);
+  put(s, a->part);
+  put(s, a->turn);
   for (int d = 0; d < kernel_dims(k); d++) put(s, a->coef[d]);
 }
 
@@ -55,7 +57,7 @@ static void add_sparse(Words *w, const Sparse *s) {
     if (s->value[i] != 0) add(w, s->value[i]);
 }
 
-enum { INSTR_NUMBERS = 11 + 2 * (MAX_DIMS + 1) };
+enum { INSTR_NUMBERS = 11 + 2 * (MAX_DIMS + 3) };
 _Static_assert((int)INSTR_NUMBERS <= 64, "a Sparse is too small");
 
 static void add_instr(Words *w, const Kernel *k, const Instr *i) {
@@ -90,6 +92,13 @@ static void add_schedule(Words *w, const Kernel *k) {
   add(w, s->pieces);
 }
 
+static void add_group(Words *w, const Group *g) {
+  add(w, g ? g->parts : 0);
+  if (!g) return;
+  add(w, g->turns);
+  add(w, g->bytes);
+}
+
 static uint64_t hash_of(const Words *w) {
   uint64_t h = 0x9e3779b97f4a7c15u;
   for (int i = 0; i < w->n; i++) {
@@ -108,13 +117,16 @@ Shape shape_of(Arena *a, const KFunc *f, const Kernel *k) {
   add(&w, k->n_red);
   for (int d = 0; d < kernel_dims(k); d++) add(&w, k->extent[d]);
   add_schedule(&w, k);
+  add_group(&w, k->group);
   add(&w, k->n_instrs);
   for (int n = 0; n < k->n_instrs; n++) {
     add_instr(&w, k, &k->instr[n]);
     if (k->instr[n].kop == K_RAND) w.rand[w.n_rands++] = n;
   }
-  for (int b = 0; b < w.n_buffers; b++)
-    add(&w, f->buffer[w.buffer[b]].type.dtype);
+  for (int b = 0; b < w.n_buffers; b++) {
+    const Buffer *x = &f->buffer[w.buffer[b]];
+    add(&w, (int64_t)x->type.dtype << 1 | x->local);
+  }
   return (Shape){.n_words = w.n, .word = w.word, .hash = hash_of(&w),
                  .n_buffers = w.n_buffers, .buffer = w.buffer,
                  .n_rands = w.n_rands, .rand = w.rand};

@@ -242,10 +242,11 @@ static LLVMValueRef scalar_load(Emit *e, int n) {
 static LLVMValueRef affine_value(Emit *e, const Affine *a, bool vector) {
   const Build *b = &e->build;
   LLVMValueRef v = build_i64(b, displacement(e, a));
-  for (int d = 0; d < kernel_dims(e->k); d++) {
-    if (a->coef[d] == 0) continue;
-    LLVMValueRef x = build_times(b, e->iv[d], a->coef[d]);
-    v = LLVMIsNull(v) ? x : LLVMBuildAdd(b->b, v, x, "");
+  for (int d = 0; d < kernel_dims(e->k); d++)
+    v = build_plus(b, v, build_times(b, e->iv[d], a->coef[d]));
+  if (e->k->group) {
+    v = build_plus(b, v, build_times(b, e->part, a->part));
+    v = build_plus(b, v, build_times(b, e->turn, a->turn));
   }
   if (!vector) return v;
   v = build_splat(b, v, e->s->lanes);
@@ -274,6 +275,9 @@ static bool fits_i32(const Emit *e, const Instr *i) {
   int64_t reach = llabs(i->at.base) + llabs(i->low) + llabs(i->high);
   for (int d = 0; d < kernel_dims(e->k); d++)
     reach += llabs(i->at.coef[d]) * e->k->extent[d];
+  if (e->k->group)
+    reach += llabs(i->at.part) * e->k->group->parts +
+             llabs(i->at.turn) * e->k->group->turns;
   return reach < INT32_MAX / 2;
 }
 

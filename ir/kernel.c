@@ -22,7 +22,8 @@ Kernel *kernel_new(Arena *a) {
 }
 
 bool affine_equal(const Affine *a, const Affine *b, int dims) {
-  if (a->base != b->base) return false;
+  if (a->base != b->base || a->part != b->part || a->turn != b->turn)
+    return false;
   for (int d = 0; d < dims; d++)
     if (a->coef[d] != b->coef[d]) return false;
   return true;
@@ -59,6 +60,16 @@ void kfunc_add_kernel(Arena *a, KFunc *f, Kernel *k) {
   f->kernel = arena_grow(a, f->kernel, f->n_kernels, &f->cap_kernels,
                          sizeof *f->kernel);
   f->kernel[f->n_kernels++] = k;
+}
+
+bool kfunc_begins_group(const KFunc *f, int i) {
+  const Group *g = f->kernel[i]->group;
+  return g && (i == 0 || f->kernel[i - 1]->group != g);
+}
+
+bool kfunc_ends_group(const KFunc *f, int i) {
+  const Group *g = f->kernel[i]->group;
+  return g && (i + 1 == f->n_kernels || f->kernel[i + 1]->group != g);
 }
 
 KFunc *kmodule_find(const KModule *m, const char *name) {

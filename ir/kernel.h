@@ -15,10 +15,20 @@
 
 enum { MAX_DIMS = 16 };
 
-/* base + sum of coef[d] * index of dimension d; counts elements in accesses. */
+/* base + sum of coef[d] * index of dimension d; counts elements in accesses. In a
+ * kernel of a group also part * number of the part + turn * number of the turn. */
 typedef struct Affine {
-  int64_t base, coef[MAX_DIMS];
+  int64_t base, part, turn, coef[MAX_DIMS];
 } Affine;
+
+/* Kernels that run together on one chunk of the batch after the other: for each
+ * part, which threads share, and in a part for each turn, in order, all kernels of
+ * the group run. They stand side by side in the function. */
+typedef struct Group {
+  int64_t parts, turns;
+  int64_t offset, bytes; /* of the local buffers, which stand there once for each
+                            part that may run at one time; -1 before `plan` */
+} Group;
 
 typedef enum BufferKind {
   BUF_VAR,    /* a parameter or state of the module, by name */
@@ -37,6 +47,7 @@ typedef struct Buffer {
   Type type;
   int64_t offset; /* bytes from the arena's start; -1 before `plan` */
   int sample;     /* an input of which axis 0 is the batch */
+  bool local;     /* a temporary of which each part of a group has its own */
 } Buffer;
 
 typedef enum KOp {
@@ -83,6 +94,7 @@ typedef struct Kernel {
   int64_t extent[MAX_DIMS];
   int n_instrs, cap_instrs;
   Instr *instr;
+  const Group *group; /* NULL: the kernel runs alone */
   Schedule schedule;
   int n_locs;
   Loc *locs;
@@ -125,6 +137,9 @@ Kernel *kernel_new(Arena *a);
 int kernel_add(Arena *a, Kernel *k, const Instr *i);
 int kfunc_add_buffer(Arena *a, KFunc *f, Buffer b);
 void kfunc_add_kernel(Arena *a, KFunc *f, Kernel *k);
+/* Whether kernel i is the first, or the last, of those of its group. */
+bool kfunc_begins_group(const KFunc *f, int i);
+bool kfunc_ends_group(const KFunc *f, int i);
 KFunc *kmodule_find(const KModule *m, const char *name);
 static inline int kernel_dims(const Kernel *k) { return k->n_par + k->n_red; }
 static inline bool kernel_is_scheduled(const Kernel *k) {

@@ -20,6 +20,13 @@
  *     result output = b2 sample
  *   }
  *
+ * Kernels of a group stand in its braces, and in their affine forms the steps from
+ * part to part and from turn to turn stand first:
+ *
+ *     group parts=4 turns=2 at 4096 bytes=1024 {
+ *       kernel 1 [16 10] {
+ *         %0 = load b3[320 160; 10 1] : f32
+ *
  * Left of `|` stand parallel dimensions, right of it reduced ones: extents in a
  * kernel's line, and below them, for each access, the elements that one step
  * along the dimension moves it. */
@@ -45,9 +52,9 @@ static void add_dims(Text *t, int n_par, int n_red, const int64_t *v) {
   add_numbers(t, n_red, v + n_par);
 }
 
-/* `[base + steps + %index * scale]`, without what is 0. The steps along reduced
- * dimensions are left out where all are 0; those along parallel ones stay, so
- * that they stand below the extents. */
+/* `[base + part turn; steps + %index * scale]`, without what is 0. The steps along
+ * reduced dimensions are left out where all are 0; those along parallel ones stay,
+ * so that they stand below the extents. Those of a group stand in its kernels. */
 static void add_affine(Text *t, const Kernel *k, const Affine *a, int index,
                        int64_t scale) {
   const char *plus = "";
@@ -60,8 +67,11 @@ static void add_affine(Text *t, const Kernel *k, const Affine *a, int index,
     text_add(t, "%lld", (long long)a->base);
     plus = " + ";
   }
-  if (k->n_par + n_red > 0) {
+  if (k->group || k->n_par + n_red > 0) {
     text_add(t, "%s", plus);
+    if (k->group)
+      text_add(t, "%lld %lld;%s", (long long)a->part, (long long)a->turn,
+               k->n_par + n_red > 0 ? " " : "");
     add_dims(t, k->n_par, n_red, a->coef);
     plus = " + ";
   }
@@ -123,8 +133,11 @@ static void add_value(Text *t, const Kernel *k, const Instr *i) {
   }
 }
 
+static const char *indent(const Kernel *k) { return k->group ? "  " : ""; }
+
 static void add_instr(Text *t, const Kernel *k, int n) {
   const Instr *i = &k->instr[n];
+  text_add(t, "%s", indent(k));
   if (i->kop == K_STORE) {
     text_add(t, "    store ");
     add_access(t, k, i);
@@ -146,7 +159,7 @@ static void add_schedule(Text *t, const Kernel *k) {
     tile[d] = s->tile[d];
     tiled = tiled || tile[d] != 1;
   }
-  text_add(t, "    schedule order=[");
+  text_add(t, "%s    schedule order=[", indent(k));
   add_dims(t, k->n_par, k->n_red, order);
   text_add(t, "]");
   if (s->vec >= 0)
@@ -162,7 +175,7 @@ static void add_schedule(Text *t, const Kernel *k) {
 }
 
 static void add_kernel(Text *t, const Kernel *k, int number) {
-  text_add(t, "  kernel %d [", number);
+  text_add(t, "%s  kernel %d [", indent(k), number);
   add_dims(t, k->n_par, k->n_red, k->extent);
   text_add(t, "] {");
   text_add_locs(t, k->n_locs, k->locs);
@@ -171,7 +184,7 @@ static void add_kernel(Text *t, const Kernel *k, int number) {
     add_schedule(t, k);
   for (int n = 0; n < k->n_instrs; n++)
     add_instr(t, k, n);
-  text_add(t, "  }\n");
+  text_add(t, "%s  }\n", indent(k));
 }
 
 static void add_offset(Text *t, int64_t offset) {
@@ -188,8 +201,19 @@ static void add_buffer(Text *t, const Buffer *b, int number) {
   text_add_type(t, &b->type);
   if (b->sample)
     text_add(t, " sample");
+  if (b->local)
+    text_add(t, " local");
   add_offset(t, b->offset);
   text_add(t, "\n");
+}
+
+static void add_group(Text *t, const Group *g) {
+  text_add(t, "  group parts=%lld turns=%lld", (long long)g->parts,
+           (long long)g->turns);
+  if (g->offset >= 0)
+    text_add(t, " at %lld bytes=%lld", (long long)g->offset,
+             (long long)g->bytes);
+  text_add(t, " {\n");
 }
 
 static void add_func(Text *t, const KFunc *f) {
@@ -198,8 +222,14 @@ static void add_func(Text *t, const KFunc *f) {
   text_add(t, " {\n");
   for (int i = 0; i < f->n_buffers; i++)
     add_buffer(t, &f->buffer[i], i);
-  for (int i = 0; i < f->n_kernels; i++)
-    add_kernel(t, f->kernel[i], i);
+  for (int i = 0; i < f->n_kernels; i++) {
+    const Kernel *k = f->kernel[i];
+    if (kfunc_begins_group(f, i))
+      add_group(t, k->group);
+    add_kernel(t, k, i);
+    if (kfunc_ends_group(f, i))
+      text_add(t, "  }\n");
+  }
   for (int i = 0; i < f->n_results; i++) {
     const KResult *r = &f->result[i];
     text_add(t, "  result ");

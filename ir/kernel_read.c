@@ -56,6 +56,7 @@ typedef struct Reader {
   FuncPlaces *places, func_places[4];
   Places vars;
   Numbers buffers; /* of this function */
+  const Group *group; /* whose braces are open, or NULL */
   Kernel *k;
   Numbers values; /* of this kernel */
   int64_t next_kernel;
@@ -200,11 +201,17 @@ static bool read_base(Reader *r, Affine *a) {
   if (lex_take(l, "+") && !is_next(l, '%'))
     return true;
   l->at = end;
-  if (r->k->n_par > 0) { /* it was the first step */
+  if (r->k->n_par > 0 || r->group) { /* it was the first step */
     a->base = 0;
     l->at = begin;
   }
   return true;
+}
+
+/* In a group: `part turn;` */
+static bool read_group_steps(Lex *l, Affine *a) {
+  return lex_int(l, -MAX_COUNT, MAX_COUNT, &a->part) &&
+         lex_int(l, -MAX_COUNT, MAX_COUNT, &a->turn) && lex_want(l, ";");
 }
 
 /* `[base + steps + %index * scale]`; `indexed` NULL: without an index. */
@@ -212,7 +219,8 @@ static bool read_affine(Reader *r, Affine *a, Instr *indexed) {
   Lex *l = &r->l;
   const Kernel *k = r->k;
   *a = (Affine){0};
-  if (!lex_want(l, "[") || !read_base(r, a))
+  if (!lex_want(l, "[") || !read_base(r, a) ||
+      (r->group && !read_group_steps(l, a)))
     return false;
   for (int d = 0; d < k->n_par; d++)
     if (!lex_int(l, -MAX_COUNT, MAX_COUNT, &a->coef[d]))
@@ -387,6 +395,7 @@ static void read_kernel_lines(Reader *r, KernelPlace *place, bool skip) {
 static void read_kernel(Reader *r, size_t begin) {
   Lex *l = &r->l;
   Kernel *k = r->k = kernel_new(l->arena);
+  k->group = r->group;
   FuncPlaces *p = r->places;
   Loc locs[MAX_LOCS];
   int64_t number;
@@ -431,6 +440,7 @@ static void read_buffer(Reader *r, size_t begin) {
     b.name = kind == BUF_TEMP ? "" : lex_name(l, "a name");
     made = b.name && lex_type(l, &b.type);
     b.sample = made && lex_take(l, "sample");
+    b.local = made && lex_take(l, "local");
     made = made && read_offset(l, &b.offset) && lex_want_end(l);
   }
   add_number(r, &r->buffers, number,
@@ -457,6 +467,40 @@ static void read_result(Reader *r, size_t begin) {
   add_place(r, &r->places->results, begin);
 }
 
+/* Behind `group`: `parts=N turns=N at N bytes=N {` and kernels up to `}`. */
+static void read_group(Reader *r, size_t begin) {
+  Lex *l = &r->l;
+  Group *g = arena_alloc(l->arena, sizeof *g);
+  int before = r->f->n_kernels;
+  *g = (Group){.offset = -1, .bytes = -1};
+  if (lex_want(l, "parts") && lex_want(l, "=") &&
+      lex_int(l, 1, MAX_COUNT, &g->parts) && lex_want(l, "turns") &&
+      lex_want(l, "=") && lex_int(l, 1, MAX_COUNT, &g->turns) &&
+      (!lex_take(l, "at") ||
+       (lex_int(l, 0, INT64_MAX, &g->offset) && lex_want(l, "bytes") &&
+        lex_want(l, "=") && lex_int(l, 0, INT64_MAX, &g->bytes))) &&
+      lex_want(l, "{"))
+    lex_want_end(l);
+  r->group = g;
+  while (r->group && lex_line(l)) {
+    size_t at = lex_here(l);
+    if (lex_take(l, "}")) {
+      lex_want_end(l);
+      r->group = NULL;
+    } else if (lex_take(l, "kernel")) {
+      read_kernel(r, at);
+    } else {
+      l->at++;
+      lex_fail(l, "E0901", at, "expected 'kernel' or '}'");
+    }
+  }
+  if (r->group && l->errors < LEX_ERRORS)
+    lex_fail(l, "E0901", l->at, "expected '}' at the end of a group");
+  else if (r->f->n_kernels == before)
+    lex_fail(l, "E0901", begin, "a group without kernels");
+  r->group = NULL;
+}
+
 static void read_func_lines(Reader *r) {
   Lex *l = &r->l;
   while (lex_line(l)) {
@@ -467,13 +511,15 @@ static void read_func_lines(Reader *r) {
     }
     if (lex_take(l, "buffer"))
       read_buffer(r, begin);
+    else if (lex_take(l, "group"))
+      read_group(r, begin);
     else if (lex_take(l, "kernel"))
       read_kernel(r, begin);
     else if (lex_take(l, "result"))
       read_result(r, begin);
     else {
       l->at++;
-      lex_fail(l, "E0901", begin, "expected 'buffer', 'kernel' or 'result'");
+      lex_fail(l, "E0901", begin, "expected 'buffer', 'kernel', 'group' or 'result'");
     }
   }
   if (l->errors < LEX_ERRORS)

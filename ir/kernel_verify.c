@@ -25,7 +25,8 @@
  *   draws      of random numbers find the buffers `step` and `seed`
  *   results    are buffers that have a value, of that type; names differ
  *
- * and, in kernel_verify_plan.c, schedules and offsets, once there are any.
+ * and, in kernel_verify_group.c, what kernels of a group are to each other, in
+ * kernel_verify_plan.c schedules and offsets, once there are any.
  * Does not verify that a predicate keeps an access inside. Repeated names are
  * found by sorting, since a text from outside may hold very many. */
 #include "ir/kernel_verify.h"
@@ -122,6 +123,8 @@ static bool check_buffer(KCheck *c, int n) {
   if ((b->kind == BUF_TEMP) != (*b->name == '\0'))
     KFAIL("b%d is a %s %s a name", n, buffer_kind_name[b->kind],
           *b->name ? "with" : "without");
+  if (b->local && b->kind != BUF_TEMP)
+    KFAIL("b%d is local, but no temporary", n);
   if (b->sample && (b->kind != BUF_INPUT || b->type.rank == 0))
     KFAIL("b%d is no input that has a batch as its first axis", n);
   if (b->kind == BUF_VAR) {
@@ -177,6 +180,8 @@ static bool check_results(KCheck *c) {
     if (!type_equal(&r->type, type))
       KFAIL("result %s is %s, but b%d is %s", r->name, type_text(c, &r->type),
             r->buffer, type_text(c, type));
+    if (f->buffer[r->buffer].local)
+      KFAIL("result %s is in b%d, which is local", r->name, r->buffer);
     if (r->sample && type->rank == 0)
       KFAIL("result %s has no batch as its first axis", r->name);
     list[i] = (Named){.at = i, .name = r->name};
@@ -190,16 +195,28 @@ static bool check_results(KCheck *c) {
 
 /* -- instructions */
 
+/* Moves one end of the range by so many steps; false if it does not fit. */
+static bool add_steps(int64_t step, int64_t extent, int64_t *low,
+                      int64_t *high) {
+  int64_t span, *end = step < 0 ? low : high;
+  return !__builtin_mul_overflow(step, extent - 1, &span) &&
+         !__builtin_add_overflow(*end, span, end);
+}
+
+bool kcheck_range_in(const Kernel *k, const Affine *a, int64_t *low,
+                     int64_t *high) {
+  *low = *high = a->base;
+  for (int d = 0; d < kernel_dims(k); d++)
+    if (!add_steps(a->coef[d], k->extent[d], low, high))
+      return false;
+  return true;
+}
+
 bool kcheck_range(const Kernel *k, const Affine *a, int64_t *low,
                   int64_t *high) {
-  *low = *high = a->base;
-  for (int d = 0; d < kernel_dims(k); d++) {
-    int64_t span, *end = a->coef[d] < 0 ? low : high;
-    if (__builtin_mul_overflow(a->coef[d], k->extent[d] - 1, &span) ||
-        __builtin_add_overflow(*end, span, end))
-      return false;
-  }
-  return true;
+  return kcheck_range_in(k, a, low, high) &&
+         (!k->group || (add_steps(a->part, k->group->parts, low, high) &&
+                        add_steps(a->turn, k->group->turns, low, high)));
 }
 
 static bool check_affine(KCheck *c, int n, const Affine *a) {
@@ -207,6 +224,8 @@ static bool check_affine(KCheck *c, int n, const Affine *a) {
   for (int d = kernel_dims(c->k); d < MAX_DIMS; d++)
     if (a->coef[d] != 0)
       KFAIL("%%%d steps along dimension %d, which is not there", n, d);
+  if (!c->k->group && (a->part != 0 || a->turn != 0))
+    KFAIL("%%%d steps along the parts of a group, but stands in none", n);
   if (!kcheck_range(c->k, a, &low, &high))
     KFAIL("%%%d: an index does not fit 64 bits", n);
   return true;
@@ -373,26 +392,46 @@ static bool check_instr(KCheck *c, int n) {
 
 /* -- kernels */
 
+/* The dimensions that a store of a whole buffer steps along: the parallel ones,
+ * and unless each part has the buffer for itself, the parts and turns of the group.
+ * Returns their number. */
+static int filling_dims(const KCheck *c, const Instr *i, int64_t *extent,
+                        int64_t *step) {
+  const Kernel *k = c->k;
+  int n = 0;
+  for (; n < k->n_par; n++) {
+    extent[n] = k->extent[n];
+    step[n] = i->at.coef[n];
+  }
+  if (!k->group || c->f->buffer[i->buffer].local)
+    return n;
+  extent[n] = k->group->parts;
+  step[n++] = i->at.part;
+  extent[n] = k->group->turns;
+  step[n++] = i->at.turn;
+  return n;
+}
+
 /* The parallel dimensions that a store does not step along, or that lead two
  * iterations to one element, or that leave some element out. The steps must be
  * those of a row-major order of the dimensions in some order. */
 static bool check_fill(KCheck *c, int n) {
-  const Kernel *k = c->k;
-  const Instr *i = &k->instr[n];
-  int64_t next = 1, points = 1, count;
+  const Instr *i = &c->k->instr[n];
+  int64_t next = 1, points = 1, count, extent[MAX_DIMS + 2], step[MAX_DIMS + 2];
+  int dims = filling_dims(c, i, extent, step);
   if (i->in[1] >= 0)
     KFAIL("a store at an index must add");
-  for (int d = 0; d < k->n_par; d++)
-    points *= k->extent[d];
+  for (int d = 0; d < dims; d++)
+    points *= extent[d];
   while (next < points) {
     int d = 0;
-    while (d < k->n_par && (k->extent[d] == 1 || i->at.coef[d] != next))
+    while (d < dims && (extent[d] == 1 || step[d] != next))
       d++;
-    if (d == k->n_par)
+    if (d == dims)
       KFAIL("the store leaves elements of b%d out or writes some twice: no "
             "dimension steps by %lld",
             i->buffer, (long long)next);
-    next *= k->extent[d];
+    next *= extent[d];
   }
   count = type_count(&c->f->buffer[i->buffer].type);
   if (points != count)
@@ -490,6 +529,12 @@ static bool check_dims(KCheck *c) {
   if (k->n_par < 0 || k->n_red < 0 || k->n_par > MAX_DIMS ||
       k->n_red > MAX_DIMS - k->n_par)
     KFAIL("%d parallel and %d reduced dimensions", k->n_par, k->n_red);
+  if (k->group && (k->group->parts < 1 || k->group->turns < 1))
+    KFAIL("a group of %lld parts and %lld turns", (long long)k->group->parts,
+          (long long)k->group->turns);
+  if (k->group &&
+      __builtin_mul_overflow(k->group->parts, k->group->turns, &points))
+    KFAIL("the number of chunks does not fit 64 bits");
   for (int d = 0; d < kernel_dims(k); d++)
     if (k->extent[d] < 1)
       KFAIL("dimension %d has extent %lld", d, (long long)k->extent[d]);
@@ -523,6 +568,7 @@ static bool check_func(KCheck *c) {
   size_t n = (size_t)f->n_buffers + 1;
   c->filled = arena_alloc(c->arena, n * sizeof *c->filled);
   c->store_of = arena_alloc(c->arena, n * sizeof *c->store_of);
+  c->owner = arena_alloc(c->arena, n * sizeof *c->owner);
   c->draws = false;
   if (!check_buffers(c))
     return false;
@@ -537,7 +583,7 @@ static bool check_func(KCheck *c) {
   for (int i = 0; i < f->n_kernels; i++) {
     c->k = f->kernel[i];
     c->v.kernel = i;
-    if (!check_kernel(c))
+    if (!check_kernel(c) || !kcheck_group(c, i))
       return false;
   }
   c->v.kernel = -1;

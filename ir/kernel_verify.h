@@ -17,6 +17,7 @@ typedef struct KCheck {
   const Kernel *k;
   bool *filled;      /* by buffer: has a value */
   int *store_of;     /* by buffer: the kernel's store of it, or -1 */
+  const Group **owner; /* by buffer: the group that has it, if it is local */
   bool draws;        /* a kernel of the function draws random numbers */
   uint32_t *depends; /* by instruction: see kernel_depends */
   KRange *range;     /* by instruction: where a whole number lies */
@@ -37,6 +38,14 @@ int kcheck_scalar(const char *name);
  * does not fit. */
 bool kcheck_range(const Kernel *k, const Affine *a, int64_t *low,
                   int64_t *high);
+
+/* The same without the steps along a group's parts and turns. */
+bool kcheck_range_in(const Kernel *k, const Affine *a, int64_t *low,
+                     int64_t *high);
+
+/* kernel_verify_group.c: what kernel number `kernel`, good by itself, is to those
+ * of its group. False after a violation. */
+bool kcheck_group(KCheck *c, int kernel);
 
 /* kernel_verify_plan.c: each false after a violation. */
 bool kcheck_schedule(KCheck *c);

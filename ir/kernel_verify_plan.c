@@ -16,7 +16,8 @@
  *   places     of buffers that live at one time do not meet, nor with those of
  *              variables and scalars. A buffer lives from the kernel that
  *              first touches it to the last; inputs from the start, results to
- *              the end
+ *              the end; the kernels of a group are one moment, but not for what
+ *              is local to it, which lies among its local buffers
  *
  * Overlaps are found with a tree over the offsets, in n log n, since a text
  * from outside may hold very many buffers. */
@@ -113,6 +114,8 @@ static bool check_pieces(KCheck *c) {
   const Schedule *s = &k->schedule;
   if (s->pieces == 1)
     return true;
+  if (k->group)
+    KFAIL("pieces of a kernel in a group, of which threads share the parts");
   if (k->n_par == 0)
     KFAIL("%lld pieces of no dimension", (long long)s->pieces);
   int first = s->order[kernel_split_loop(k, s)];
@@ -254,6 +257,8 @@ static void make_tree(KCheck *c, Lives *l) {
 static const char *life_text(const KCheck *c, const Life *x) {
   if (x->buffer >= 0)
     return arena_printf(c->arena, "b%d", x->buffer);
+  if (x->first >= 0)
+    return "the local buffers of a group";
   return x->var >= 0
              ? arena_printf(c->arena, "variable %s", c->m->var[x->var].name)
              : "the scalars";
@@ -363,6 +368,17 @@ static bool check_offset(KCheck *c, int n) {
                                    b->offset, bytes_of(&b->type));
 }
 
+/* The kernels of a group count as one where a buffer is not local. */
+static void widen(const KFunc *f, int kernel, int *first, int *last) {
+  *first = *last = kernel;
+  if (!f->kernel[kernel]->group)
+    return;
+  while (!kfunc_begins_group(f, *first))
+    --*first;
+  while (!kfunc_ends_group(f, *last))
+    ++*last;
+}
+
 /* First and last kernel that touches each buffer. */
 static void find_lives(const KFunc *f, Life *life) {
   for (int i = 0; i < f->n_buffers; i++) {
@@ -375,18 +391,67 @@ static void find_lives(const KFunc *f, Life *life) {
                      .low = b->offset,
                      .high = b->offset + bytes_of(&b->type)};
   }
-  for (int i = 0; i < f->n_kernels; i++)
+  int from = 0, to = -1;
+  for (int i = 0; i < f->n_kernels; i++) {
+    if (i > to || !f->kernel[i]->group)
+      widen(f, i, &from, &to);
     for (int n = 0; n < f->kernel[i]->n_instrs; n++) {
       const Instr *x = &f->kernel[i]->instr[n];
       if (x->kop != K_LOAD && x->kop != K_STORE)
         continue;
       Life *l = &life[x->buffer];
-      if (i < l->first)
-        l->first = i;
-      l->last = i;
+      bool local = f->buffer[x->buffer].local;
+      if ((local ? i : from) < l->first)
+        l->first = local ? i : from;
+      l->last = local ? i : to;
     }
+  }
   for (int i = 0; i < f->n_results; i++)
     life[f->result[i].buffer].last = f->n_kernels;
+}
+
+/* What the local buffers of a group's further parts take; those of the first part
+ * stand for themselves. Adds it to the lives; false after a violation. */
+static bool add_parts(KCheck *c, int begin, Lives *l) {
+  const KFunc *f = c->f;
+  const Group *g = f->kernel[begin]->group;
+  int64_t all;
+  int last = begin;
+  while (!kfunc_ends_group(f, last)) last++;
+  c->v.kernel = begin;
+  if (g->offset < 0 || g->bytes < 0 || g->bytes % ALIGN != 0 ||
+      __builtin_mul_overflow(g->bytes, g->parts, &all) ||
+      !check_place(c, "the group's local buffers", g->offset, all))
+    KFAIL("the local buffers of the group have no place");
+  c->v.kernel = -1;
+  if (g->parts > 1 && g->bytes > 0)
+    l->at[l->n++] = (Life){.var = -1, .buffer = -1, .first = begin, .last = last,
+                           .low = g->offset + g->bytes, .high = g->offset + all};
+  for (int i = begin; i <= last; i++)
+    for (int n = 0; n < f->kernel[i]->n_instrs; n++) {
+      const Instr *x = &f->kernel[i]->instr[n];
+      if (x->kop != K_LOAD && x->kop != K_STORE)
+        continue;
+      const Buffer *b = &f->buffer[x->buffer];
+      c->v.buffer = x->buffer;
+      if (b->local && (b->offset < g->offset ||
+                       b->offset - g->offset > g->bytes - bytes_of(&b->type)))
+        KFAIL("b%d does not lie among the local buffers of its group", x->buffer);
+    }
+  c->v.buffer = -1;
+  return true;
+}
+
+/* Before the plan groups have no place either. */
+static bool check_no_places(KCheck *c) {
+  for (int i = 0; i < c->f->n_kernels; i++) {
+    const Group *g = c->f->kernel[i]->group;
+    c->v.kernel = i;
+    if (g && (g->offset != -1 || g->bytes != -1))
+      KFAIL("the group has a place before the plan");
+  }
+  c->v.kernel = -1;
+  return true;
 }
 
 bool kcheck_plan_func(KCheck *c) {
@@ -396,8 +461,9 @@ bool kcheck_plan_func(KCheck *c) {
       return false;
   c->v.buffer = -1;
   if (c->m->bytes < 0)
-    return true;
-  size_t most = (size_t)f->n_buffers + (size_t)c->m->n_vars + 1;
+    return check_no_places(c);
+  size_t most = (size_t)f->n_buffers + (size_t)c->m->n_vars +
+                (size_t)f->n_kernels + 1;
   Life *own = arena_alloc(c->arena, most * sizeof *own);
   Lives l = {.at = arena_alloc(c->arena, most * sizeof *l.at)};
   find_lives(f, own);
@@ -407,5 +473,8 @@ bool kcheck_plan_func(KCheck *c) {
     if ((kind == BUF_INPUT || kind == BUF_TEMP) && own[i].first <= own[i].last)
       l.at[l.n++] = own[i];
   }
+  for (int i = 0; i < f->n_kernels; i++)
+    if (kfunc_begins_group(f, i) && !add_parts(c, i, &l))
+      return false;
   return check_lives(c, &l);
 }

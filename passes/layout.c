@@ -104,10 +104,30 @@ static bool is_contraction(const Kernel *k) {
   return false;
 }
 
+static bool stores_to(const Kernel *k, int buffer) {
+  for (int n = 0; n < k->n_instrs; n++)
+    if (k->instr[n].kop == K_STORE && k->instr[n].buffer == buffer) return true;
+  return false;
+}
+
+/* Whether kernels of one chunk touch it beside kernels of the whole batch, which
+ * would not find it in another order. */
+static bool is_between(const Search *s, int buffer) {
+  const Ids *users = &s->users[buffer];
+  bool local = s->f->buffer[buffer].local;
+  for (int i = 0; i < users->n; i++) {
+    const Kernel *k = s->f->kernel[users->id[i]];
+    if (k->group ? !local && stores_to(k, buffer) : local) return true;
+  }
+  return false;
+}
+
 /* Whether its axes may stand in another order. */
 static bool can_move(const Search *s, int buffer) {
   const Buffer *b = &s->f->buffer[buffer];
-  if (b->kind != BUF_TEMP || type_count(&b->type) < SMALL) return false;
+  if (b->kind != BUF_TEMP || type_count(&b->type) < SMALL ||
+      is_between(s, buffer))
+    return false;
   for (int i = 0; i < s->f->n_results; i++)
     if (s->f->result[i].buffer == buffer) return false;
   return true;
@@ -221,12 +241,6 @@ static Kernel *copy_kernel(const Search *s, Arena *a, int from, int to,
   return k;
 }
 
-static bool stores_to(const Kernel *k, int buffer) {
-  for (int n = 0; n < k->n_instrs; n++)
-    if (k->instr[n].kop == K_STORE && k->instr[n].buffer == buffer) return true;
-  return false;
-}
-
 static bool same_copy(const Kernel *x, const Kernel *y) {
   for (int d = 0; d < MAX_DIMS; d++)
     if (x->extent[d] != y->extent[d]) return false;
@@ -281,9 +295,11 @@ static void insert_copy(Search *s, int kernel, int from, int inner) {
   KFunc *f = s->f;
   const Kernel *k = f->kernel[kernel];
   Buffer b = {.kind = BUF_TEMP, .name = "", .offset = -1,
+              .local = f->buffer[from].local,
               .type = access_type(&f->buffer[from].type, inner)};
   int to = kfunc_add_buffer(s->arena, f, b), id = f->n_kernels;
   Kernel *copy = copy_kernel(s, s->arena, from, to, inner);
+  copy->group = b.local ? k->group : NULL;
   copy->n_locs = k->n_locs;
   copy->locs = k->locs;
   kfunc_add_kernel(s->arena, f, copy);
@@ -309,7 +325,8 @@ typedef struct BestCopy {
 static void try_copies(const Search *s, int kernel, int buffer, BestCopy *best) {
   const Kernel *k = s->f->kernel[kernel];
   const Type *t = &s->f->buffer[buffer].type;
-  if (type_count(t) < SMALL || stores_to(k, buffer)) return;
+  bool whole = s->f->buffer[buffer].local && !k->group; /* though it is a chunk's */
+  if (type_count(t) < SMALL || stores_to(k, buffer) || whole) return;
   double each = (double)COPY_CYCLES * (t->dtype == T_I1 ? 0.25 : 1);
   double copying = each * (double)type_count(t);
   for (int axis = 0; axis < t->rank - 1; axis++) {

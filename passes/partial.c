@@ -17,16 +17,16 @@ enum {
 };
 static const double worth = 0.97; /* a gain below this is within the model's error */
 
-/* Sums of floats only, and nothing that is added to memory. */
-static bool can_part(const Kernel *k) {
-  if (k->n_red == 0 || kernel_dims(k) + MOST_CUTS > MAX_DIMS) return false;
+bool partial_can(const Kernel *k) {
+  if (k->n_red == 0 || kernel_dims(k) == MAX_DIMS || k->n_par + 1 > MAX_RANK)
+    return false;
   for (int n = 0; n < k->n_instrs; n++) {
     const Instr *i = &k->instr[n];
     if (i->kop == K_REDUCE && (i->op != OP_SUM || !dtype_is_float(i->type)))
       return false;
     if (i->kop == K_STORE && i->accumulate) return false;
   }
-  return kernel_is_contraction(k);
+  return true;
 }
 
 /* Marks what instruction n is made of. */
@@ -162,6 +162,27 @@ static Kernel *sum_of_sums(Arena *a, const Kernel *k, const Cuts *c,
   return out;
 }
 
+static int add_buffers(Arena *a, KFunc *f, const Kernel *k, int64_t blocks) {
+  int first = f->n_buffers;
+  for (int n = 0; n < k->n_instrs; n++) {
+    if (k->instr[n].kop != K_REDUCE) continue;
+    Buffer b = {.kind = BUF_TEMP, .name = "", .offset = -1,
+                .type = {.dtype = k->instr[n].type, .rank = k->n_par + 1}};
+    b.type.dim[0] = blocks;
+    memcpy(b.type.dim + 1, k->extent, (size_t)k->n_par * sizeof *k->extent);
+    kfunc_add_buffer(a, f, b);
+  }
+  return first;
+}
+
+void partial_sums_apart(Arena *a, KFunc *f, int64_t blocks, const Kernel *k,
+                        Kernel **part, Kernel **total) {
+  Cuts none = {0}, all = {1, {{0, 1, blocks}}};
+  int buffer = add_buffers(a, f, k, blocks);
+  *part = sums_of_blocks(a, k, &none, buffer);
+  *total = sum_of_sums(a, k, &all, buffer);
+}
+
 static Choice choice_of(Arena *a, Memo *memo, const Kernel *k) {
   Kernel *simple = kernel_copy(a, k);
   simplify_loops(simple);
@@ -212,30 +233,19 @@ static void try_cuts(Arena *a, Memo *memo, const Kernel *k, Cuts *c, int dim,
     }
 }
 
-static int add_buffers(Arena *a, KFunc *f, const Kernel *k, const Cuts *c) {
-  int first = f->n_buffers;
-  for (int n = 0; n < k->n_instrs; n++) {
-    if (k->instr[n].kop != K_REDUCE) continue;
-    Buffer b = {.kind = BUF_TEMP, .name = "", .offset = -1,
-                .type = {.dtype = k->instr[n].type, .rank = k->n_par + 1}};
-    b.type.dim[0] = blocks_of(c);
-    memcpy(b.type.dim + 1, k->extent, (size_t)k->n_par * sizeof *k->extent);
-    kfunc_add_buffer(a, f, b);
-  }
-  return first;
-}
-
 void partial_sums(Arena *a, Arena *trial, KFunc *f, Memo *memo, Kernel **kernel,
                   Kernel **rest) {
   const Kernel *k = *kernel;
-  if (!can_part(k) || k->n_par + 1 > MAX_RANK) return;
+  if (!partial_can(k) || kernel_dims(k) + MOST_CUTS > MAX_DIMS ||
+      !kernel_is_contraction(k) || k->group)
+    return;
   Choice now = choice_of(trial, memo, k);
   if (now.cycles < (double)LEAST_CYCLES || now.far < (1 - worth) * now.cycles) return;
   Cuts cuts = {0};
   Best best = {.cycles = (now.cycles + now.far) * worth};
   try_cuts(trial, memo, k, &cuts, k->n_par, &best);
   if (best.cuts.n == 0) return;
-  int buffer = add_buffers(a, f, k, &best.cuts);
+  int buffer = add_buffers(a, f, k, blocks_of(&best.cuts));
   *kernel = sums_of_blocks(a, k, &best.cuts, buffer);
   *rest = sum_of_sums(a, k, &best.cuts, buffer);
 }

@@ -2,7 +2,9 @@
  * extent 1 go, and dimensions that every access steps through as one are merged,
  * so that a pointwise kernel over [4,6,28,28] is one loop of 18816. Then the cost
  * model (cost.c) chooses vector dimension, register tile and loop order. Before
- * all that layout.c chooses how temporaries lie in memory. */
+ * all that layout.c chooses how temporaries lie in memory. Around it, block.c cuts a
+ * large batch into chunks; not where memory is limited, since `recompute` takes
+ * kernels one by one. */
 #include <string.h>
 
 #include "passes/schedule.h"
@@ -94,11 +96,13 @@ KModule *pass_schedule(Arena *a, const KModule *m, const Cpu *cpu) {
     KFunc *f = out->func[i] = arena_alloc(a, sizeof *f);
     *f = function_copy(a, m->func[i]);
     split_loops(f);
+    Blocking *blocks = m->limit > 0 ? NULL : block_begin(a, f);
     layout_choose(a, f, memo);
     for (int j = 0; j < f->n_kernels; j++) {
       simplify_loops(f->kernel[j]);
       f->kernel[j]->schedule = memo_choose(memo, f->kernel[j]).schedule;
     }
+    if (blocks) block_end(blocks, memo);
   }
   return out;
 }

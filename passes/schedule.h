@@ -79,6 +79,21 @@ Choice memo_choose(Memo *m, const Kernel *k);
  * them up. What is only tried lies in `trial`. */
 void partial_sums(Arena *a, Arena *trial, KFunc *f, Memo *memo, Kernel **kernel,
                   Kernel **rest);
+/* Whether that can be done: it sums floats, and adds nothing to memory. */
+bool partial_can(const Kernel *k);
+/* The same for a sum that is given as it is for one block: *part stores its sums at
+ * the beginning of new buffers with room for `blocks` of them, *total adds up. */
+void partial_sums_apart(Arena *a, KFunc *f, int64_t blocks, const Kernel *k,
+                        Kernel **part, Kernel **total);
+
+/* block.c: kernels for a chunk of the batch, and groups of them. */
+typedef struct Blocking Blocking;
+/* Makes of the kernels of f, where they can be, those of one chunk; the batch's
+ * buffers are then as large as that, and local. NULL: that would not be worth it,
+ * and all is as it was. */
+Blocking *block_begin(Arena *a, KFunc *f);
+/* Once the kernels have their schedules: the groups, and the whole batch again. */
+void block_end(Blocking *b, Memo *memo);
 
 /* layout.c: orders of axes in memory; changes kernels, buffers and their number. */
 void layout_choose(Arena *a, KFunc *f, Memo *memo);

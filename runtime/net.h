@@ -206,9 +206,13 @@ int net_predict(const NetProgram *p, const NetOptions *o);
 /* The `main` of an executable: train, or `test`, or `predict`. */
 int net_main(const NetProgram *p, int argc, char **argv);
 
-/* pool.c: the threads. `net_parallel` is called from compiled code. */
+/* pool.c: the threads. Compiled code calls `net_parallel`, and from a piece of
+ * `pieces` `net_slot`: a number below `pieces` that no piece running at the same
+ * time has, and that is the same for all that a thread does if there are no more
+ * threads than pieces. */
 NetPool *net_pool_new(int threads); /* NULL if threads is 1 */
 void net_pool_free(NetPool *pool);
 void net_parallel(NetPool *pool, NetPiece *fn, char *arena, int64_t pieces);
+int64_t net_slot(int64_t piece, int64_t pieces);
 
 #endif

@@ -95,8 +95,17 @@ static void work_range(NetPool *p, uint32_t job, int t) {
   }
 }
 
+/* Who this thread is, of how many: as it works last. Alone it is the first. */
+static _Thread_local int my_number, my_threads;
+
+int64_t net_slot(int64_t piece, int64_t pieces) {
+  return my_threads <= pieces ? my_number : piece;
+}
+
 /* Does pieces of the job as thread `me`: its own, then what others have left. */
 static void work(NetPool *p, uint32_t job, int me) {
+  my_number = me;
+  my_threads = p->threads;
   for (int i = 0; i < p->threads; i++)
     work_range(p, job, (me + i) % p->threads);
 }

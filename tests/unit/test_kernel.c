@@ -288,6 +288,76 @@ static void test_reductions(void) {
   REFUSE(fused, "E0907", of_fused);
 }
 
+/* Chunks of eight samples in two parts of two turns: a shared buffer, one that is
+ * local, and a sum. */
+static const char grouped[] =
+    "kernels\n"
+    "func train {\n"
+    "  buffer b0 input x f32[8,3] sample\n"
+    "  buffer b1 temp f32[2,3] local\n"
+    "  buffer b2 temp f32[8,3]\n"
+    "  buffer b3 temp f32[2]\n"
+    "  kernel 0 [2] {\n"
+    "    %0 = const 0 : f32\n"
+    "    store b3[1] = %0\n"
+    "  }\n"
+    "  group parts=2 turns=2 {\n"
+    "    kernel 1 [2 3] {\n"
+    "      %0 = load b0[12 6; 3 1] : f32\n"
+    "      store b1[0 0; 3 1] = %0\n"
+    "      store b2[12 6; 3 1] = %0\n"
+    "    }\n"
+    "    kernel 2 [| 2 3] {\n"
+    "      %0 = load b1[0 0; | 3 1] : f32\n"
+    "      %1 = load b2[12 6; | 3 1] : f32\n"
+    "      %2 = mul %0, %1 : f32\n"
+    "      %3 = sum %2 : f32\n"
+    "      store b3[1 0;] += %3\n"
+    "    }\n"
+    "  }\n"
+    "  result y = b2\n"
+    "  result s = b3\n"
+    "}\n";
+
+static void test_groups(void) {
+  Arena *a = arena_new();
+  Diags d;
+  KModule *m = read_bytes(a, &d, grouped, strlen(grouped));
+  CU_ASSERT_PTR_NOT_NULL_FATAL(m);
+  Text t;
+  text_init(&t, a);
+  print_kmodule(&t, m);
+  CU_ASSERT_STRING_EQUAL(t.s, grouped);
+  m->func[0]->kernel[0]->group = m->func[0]->kernel[2]->group;
+  const char *wrong = verify_kmodule(a, m);
+  check_that(wrong && strstr(wrong, "kernel 0 of train"), "%s", wrong);
+  arena_free(a);
+  static const Case cases[] = {
+      {"load b2[12 6; |", "load b2[12 0; |", "%1 = load",
+       "%1 reaches what other chunks store in b2"},
+      {"load b2[12 6; |", "load b2[6 + 12 0; |", "%1 = load",
+       "%1 reaches what other chunks store in b2"},
+      {"store b2[12 6; 3 1]", "store b2[12 0; 3 1]", "store b2",
+       "no dimension steps by 6"},
+      {"store b2[12 6; 3 1]", "store b2[6 6; 3 1]", "store b2",
+       "no dimension steps by 12"},
+      {"store b3[1 0;]", "store b3[0 0;]", "store b3",
+       "two chunks store one element of b3"},
+      {"b3[1 0;] += %3", "b3[1 0;] = %3", "store b3",
+       "no dimension steps by 2"},
+      {"load b1[0 0;", "load b1[0 6;", "%0 = load", "%0 reaches elements"},
+      {"[8,3]\n  buffer b3", "[8,3] local\n  buffer b3", "store b2", "b2"},
+      {"temp f32[2]\n", "temp f32[2] local\n", "store b3",
+       "b3 is local to another group"},
+      {"turns=2", "turns=4", "%0 = load", "%0 reaches elements"},
+  };
+  REFUSE(grouped, "E0907", cases);
+  static const Case texts[] = {
+      {"b0[12 6; 3", "b0[12 6 3", "%0 = load", "expected ';'"},
+      {"turns=2 {", "turns=2", "| ", "expected '{'"}};
+  REFUSE(grouped, "E0901", texts);
+}
+
 static void test_schedules(void) {
   read_texts();
   static const Case cases[] = {
@@ -476,7 +546,7 @@ static void test_reader(void) {
         "a second schedule"}},
       {"E0901",
        {"  result best", "  resolt best", "| ",
-        "expected 'buffer', 'kernel' or 'result'"}},
+        "expected 'buffer', 'kernel', 'group' or 'result'"}},
       {"E0901", {"sample\n}\n", "sample\n", "", "'}' at the end of train"}},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -558,6 +628,7 @@ void suite_kernel(void) {
                                   {"accesses", test_accesses},
                                   {"reductions", test_reductions},
                                   {"schedules", test_schedules},
+                                  {"groups", test_groups},
                                   {"plans", test_plans},
                                   {"broken kernels", test_broken_kernels},
                                   {"reader", test_reader},
