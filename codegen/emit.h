@@ -116,6 +116,14 @@ LLVMValueRef emit_masked(const Emit *e, const char *name, LLVMTypeRef value,
 LLVMValueRef emit_transposed_load(Emit *e, int n);
 void emit_transposed_store(Emit *e, int n);
 
+/* reduce.c: accumulators, in the order in which a tile's positions are visited: how
+ * many there are; their first values; one more value for reduction r at position p;
+ * the sums of their lanes, where these stand along a reduced dimension. */
+int emit_acc_count(const Emit *e);
+void emit_start_accumulators(Emit *e);
+void emit_reduce(Emit *e, int r, int p);
+void emit_finish_lanes(Emit *e);
+
 /* nest.c: one kernel as `void name(ptr arena, i64 begin, i64 end)`, that does these
  * pieces; of a group as `void name(ptr arena, i64 part, i64 turn, i64 slot)`, which
  * finds local buffers in that slot. With `shape`,

@@ -169,6 +169,9 @@ int kernel_transposed(const Kernel *k, const Schedule *s, const Instr *i);
 bool kernel_is_contraction(const Kernel *k);
 /* Number of operands in `in` of an instruction (predicates, indices too). */
 int instr_operands(const Instr *i);
+static inline bool instr_is_access(const Instr *i) {
+  return i->kop == K_LOAD || i->kop == K_STORE;
+}
 
 /* kernel_print.c, kernel_read.c: the text form of both of the last stages. */
 void print_kmodule(Text *t, const KModule *m);

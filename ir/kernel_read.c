@@ -6,325 +6,9 @@
  * and its value or buffer is absent: lines that use it are read, to find what
  * else is wrong with them, and make nothing. What the grammar cannot see, the
  * verifier finds in the whole, and that is told at the line that it is about. */
-#include "ir/kernel.h"
-#include "ir/lex.h"
+#include "ir/kernel_read.h"
 
 #include <string.h>
-
-/* The numbers that a text gives to things, rising, and what they are: an index,
- * or -1 for a thing whose line was wrong. */
-typedef struct Numbers {
-  int n, capacity;
-  struct Number {
-    int64_t number;
-    int index;
-  } *at;
-} Numbers;
-
-typedef struct Place { /* of a line, for what the verifier finds */
-  size_t begin, end;
-} Place;
-typedef struct Places {
-  int n, capacity;
-  Place *at;
-} Places;
-
-typedef struct KernelPlace {
-  Place line, schedule;
-  int first_instr; /* in the function's list */
-} KernelPlace;
-
-typedef struct FuncPlaces {
-  Place line;
-  Places buffers, instrs, results;
-  int n_kernels, cap_kernels;
-  KernelPlace *kernel;
-} FuncPlaces;
-
-typedef struct Word { /* what a value can be */
-  KOp kop;
-  Op op;
-} Word;
-
-enum { MOST_WORDS = (int)OP_COUNT + (int)K_OP, MOST_LANES = 64, MOST_TILE = 1 << 20 };
-
-typedef struct Reader {
-  Lex l;
-  KModule *m;
-  int cap_vars, cap_offsets;
-  KFunc *f;
-  FuncPlaces *places, func_places[4];
-  Places vars;
-  Numbers buffers; /* of this function */
-  const Group *group; /* whose braces are open, or NULL */
-  Kernel *k;
-  Numbers values; /* of this kernel */
-  int64_t next_kernel;
-  bool absent; /* this line uses something whose line was wrong */
-  int n_words;
-  Word word[MOST_WORDS];
-  const char *word_text[MOST_WORDS];
-} Reader;
-
-static void add_word(Reader *r, KOp kop, Op op, const char *text) {
-  r->word[r->n_words] = (Word){kop, op};
-  r->word_text[r->n_words++] = text;
-}
-
-static void make_words(Reader *r) {
-  for (KOp kop = K_LOAD; kop < K_OP; kop++)
-    if (kop != K_STORE)
-      add_word(r, kop, OP_PARAM, kop_text[kop]);
-  for (Op op = 0; op < OP_COUNT; op++)
-    if (op_info[op].elementwise)
-      add_word(r, K_OP, op, op_info[op].text);
-  static const Op reduce[] = {OP_SUM, OP_RMAX, OP_ARGMAX};
-  for (size_t i = 0; i < sizeof reduce / sizeof *reduce; i++)
-    add_word(r, K_REDUCE, reduce[i], op_info[reduce[i]].text);
-}
-
-static void add_place(Reader *r, Places *p, size_t begin) {
-  p->at = arena_grow(r->l.arena, p->at, p->n, &p->capacity, sizeof *p->at);
-  p->at[p->n++] = (Place){begin, r->l.at};
-}
-
-/* -- words, numbers, references */
-
-static bool is_next(Lex *l, char c) {
-  size_t at = lex_here(l);
-  return at < l->source->size && l->source->text[at] == c;
-}
-
-/* One character that may stand before a digit: `b`, `%`, `x`. */
-static bool want_char(Lex *l, char c) {
-  size_t begin = lex_here(l), size = l->source->size;
-  bool is = is_next(l, c);
-  l->at += begin < size && l->source->text[begin] != '\n';
-  return is || lex_fail(l, "E0901", begin, "expected %s",
-                        c == 'b'   ? "a buffer, as in b0"
-                        : c == '%' ? "a value, as in %0"
-                                   : "'x' and the number of lanes");
-}
-
-/* The number of a new thing: greater than those before it. */
-static bool read_new(Reader *r, char sigil, const Numbers *n, int64_t *number) {
-  int64_t least = n->n ? n->at[n->n - 1].number + 1 : 0;
-  return want_char(&r->l, sigil) && lex_int(&r->l, least, INT32_MAX, number);
-}
-
-static void add_number(Reader *r, Numbers *n, int64_t number, int index) {
-  n->at = arena_grow(r->l.arena, n->at, n->n, &n->capacity, sizeof *n->at);
-  n->at[n->n++] = (struct Number){number, index};
-}
-
-/* `b3` or `%3` as its index; 0, and r->absent, if that line was wrong. */
-static bool read_old(Reader *r, char sigil, const Numbers *n, int *index) {
-  Lex *l = &r->l;
-  size_t begin = lex_here(l);
-  int64_t number;
-  if (!want_char(l, sigil) || !lex_int(l, 0, INT32_MAX, &number))
-    return false;
-  int low = 0, high = n->n;
-  while (low < high) {
-    int middle = low + (high - low) / 2;
-    if (n->at[middle].number < number)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  if (low == n->n || n->at[low].number != number)
-    return lex_fail(l, "E0905", begin, "%c%lld has no line above this one",
-                    sigil, (long long)number);
-  *index = n->at[low].index;
-  if (*index < 0) {
-    r->absent = true;
-    *index = 0;
-  }
-  return true;
-}
-
-static bool read_value(Reader *r, int *index) {
-  return read_old(r, '%', &r->values, index);
-}
-
-/* `[4 10 | 84]`: numbers for parallel and for reduced dimensions. */
-static bool read_dims(Lex *l, int64_t least, int64_t most, int *n_par,
-                      int *n_red, int64_t *v) {
-  int n = 0, bar = -1;
-  if (!lex_want(l, "["))
-    return false;
-  while (!lex_take(l, "]")) {
-    size_t begin = lex_here(l);
-    if (bar < 0 && lex_take(l, "|")) {
-      bar = n;
-      continue;
-    }
-    int64_t x;
-    if (!lex_int(l, least, most, &x))
-      return false;
-    if (n == MAX_DIMS)
-      return lex_fail(l, "E0904", begin, "more than %d dimensions", MAX_DIMS);
-    v[n++] = x;
-  }
-  *n_par = bar < 0 ? n : bar;
-  *n_red = n - *n_par;
-  return true;
-}
-
-/* The same for a kernel whose dimensions are known. */
-static bool want_dims(Reader *r, int64_t least, int64_t most, int64_t *v) {
-  Lex *l = &r->l;
-  size_t begin = lex_here(l);
-  const Kernel *k = r->k;
-  int n_par, n_red;
-  if (!read_dims(l, least, most, &n_par, &n_red, v))
-    return false;
-  return (n_par == k->n_par && n_red == k->n_red) ||
-         lex_fail(l, "E0904", begin,
-                  "the kernel has %d parallel and %d reduced dimensions, not "
-                  "%d and %d",
-                  k->n_par, k->n_red, n_par, n_red);
-}
-
-/* -- instructions */
-
-/* The base of an affine form: a number that `+` parts from the steps, or that
- * stands where there are none. */
-static bool read_base(Reader *r, Affine *a) {
-  Lex *l = &r->l;
-  size_t begin = lex_here(l);
-  if (is_next(l, '|') || is_next(l, '%') || is_next(l, ']'))
-    return true;
-  if (!lex_int(l, -MAX_COUNT, MAX_COUNT, &a->base))
-    return false;
-  size_t end = l->at;
-  if (lex_take(l, "+") && !is_next(l, '%'))
-    return true;
-  l->at = end;
-  if (r->k->n_par > 0 || r->group) { /* it was the first step */
-    a->base = 0;
-    l->at = begin;
-  }
-  return true;
-}
-
-/* In a group: `part turn;` */
-static bool read_group_steps(Lex *l, Affine *a) {
-  return lex_int(l, -MAX_COUNT, MAX_COUNT, &a->part) &&
-         lex_int(l, -MAX_COUNT, MAX_COUNT, &a->turn) && lex_want(l, ";");
-}
-
-/* `[base + steps + %index * scale]`; `indexed` NULL: without an index. */
-static bool read_affine(Reader *r, Affine *a, Instr *indexed) {
-  Lex *l = &r->l;
-  const Kernel *k = r->k;
-  *a = (Affine){0};
-  if (!lex_want(l, "[") || !read_base(r, a) ||
-      (r->group && !read_group_steps(l, a)))
-    return false;
-  for (int d = 0; d < k->n_par; d++)
-    if (!lex_int(l, -MAX_COUNT, MAX_COUNT, &a->coef[d]))
-      return false;
-  if (k->n_red > 0 && lex_take(l, "|"))
-    for (int d = k->n_par; d < kernel_dims(k); d++)
-      if (!lex_int(l, -MAX_COUNT, MAX_COUNT, &a->coef[d]))
-        return false;
-  if (indexed && (is_next(l, '%') || lex_take(l, "+")))
-    if (!read_value(r, &indexed->in[1]) || !lex_want(l, "*") ||
-        !lex_int(l, 1, MAX_COUNT, &indexed->scale))
-      return false;
-  return lex_want(l, "]");
-}
-
-static bool read_access(Reader *r, Instr *i) {
-  return read_old(r, 'b', &r->buffers, &i->buffer) && read_affine(r, &i->at, i);
-}
-
-static bool read_operands(Reader *r, Instr *i) {
-  for (int o = 0; o < instr_operands(i); o++)
-    if ((o > 0 && !lex_want(&r->l, ",")) || !read_value(r, &i->in[o]))
-      return false;
-  return true;
-}
-
-/* What stands behind the word of a value, up to the colon. */
-static bool read_rest(Reader *r, Instr *i) {
-  Lex *l = &r->l;
-  int64_t place;
-  switch (i->kop) {
-  case K_LOAD:
-    return read_access(r, i) &&
-           (!lex_take(l, "if") || read_value(r, &i->in[0]));
-  case K_CONST:
-    return lex_number(l, &i->value);
-  case K_INDEX:
-    return read_affine(r, &i->at, NULL);
-  case K_INRANGE:
-    return lex_int(l, -MAX_COUNT, MAX_COUNT, &i->low) && lex_want(l, "<=") &&
-           read_affine(r, &i->at, NULL) && lex_want(l, "<") &&
-           lex_int(l, -MAX_COUNT, MAX_COUNT, &i->high);
-  case K_RAND:
-    if (!lex_int(l, 0, UINT32_MAX, &place) || !lex_want(l, "at") ||
-        !read_affine(r, &i->at, NULL))
-      return false;
-    i->place = (uint32_t)place;
-    return !lex_take(l, "row") || read_affine(r, &i->row, NULL);
-  case K_OP:
-  case K_REDUCE:
-    return read_operands(r, i);
-  case K_STORE:
-    break;
-  }
-  defect("bad word %d", (int)i->kop);
-}
-
-static void add_instr(Reader *r, const Instr *i, size_t begin) {
-  Kernel *k = r->k;
-  k->instr = arena_grow(r->l.arena, k->instr, k->n_instrs, &k->cap_instrs,
-                        sizeof *k->instr);
-  k->instr[k->n_instrs++] = *i;
-  add_place(r, &r->places->instrs, begin);
-}
-
-/* `%N = WORD .. : TYPE` */
-static void read_value_line(Reader *r) {
-  Lex *l = &r->l;
-  size_t begin = lex_here(l);
-  Instr i = {.in = {-1, -1, -1}};
-  int64_t number;
-  int which, type;
-  if (!read_new(r, '%', &r->values, &number) || !lex_want(l, "="))
-    return;
-  r->absent = false;
-  bool made = lex_choice(l, "an operation of kernels", r->word_text, r->n_words,
-                         &which);
-  if (made) {
-    i.kop = r->word[which].kop;
-    i.op = r->word[which].op;
-    made = read_rest(r, &i) && lex_want(l, ":") &&
-           lex_choice(l, "an element type", dtype_name, T_COUNT, &type) &&
-           lex_want_end(l) && !r->absent;
-  }
-  add_number(r, &r->values, number, made ? r->k->n_instrs : -1);
-  i.type = made ? (DType)type : T_F32;
-  if (made)
-    add_instr(r, &i, begin);
-}
-
-/* Behind `store`. Its type is the buffer's. */
-static void read_store(Reader *r, size_t begin) {
-  Lex *l = &r->l;
-  Instr i = {.kop = K_STORE, .in = {-1, -1, -1}};
-  r->absent = false;
-  if (!read_access(r, &i))
-    return;
-  i.accumulate = lex_take(l, "+=");
-  if ((!i.accumulate && !lex_want(l, "=")) || !read_value(r, &i.in[0]) ||
-      !lex_want_end(l) || r->absent)
-    return;
-  i.type = r->f->buffer[i.buffer].type.dtype;
-  add_instr(r, &i, begin);
-}
 
 /* -- kernels */
 
@@ -340,7 +24,7 @@ static void read_schedule(Reader *r, Place *place, size_t begin) {
   }
   k->schedule.pieces = 1;
   if (!lex_want(l, "order") || !lex_want(l, "=") ||
-      !want_dims(r, 0, MAX_DIMS - 1, order))
+      !kread_want_dims(r, 0, MAX_DIMS - 1, order))
     return;
   for (int d = 0; d < kernel_dims(k); d++)
     tile[d] = 1;
@@ -348,12 +32,12 @@ static void read_schedule(Reader *r, Place *place, size_t begin) {
     if (!lex_want(l, "=") || !lex_int(l, 0, MAX_DIMS - 1, &x))
       return;
     s.vec = (int)x;
-    if (!want_char(l, 'x') || !lex_int(l, 1, MOST_LANES, &x))
+    if (!kread_want_char(l, 'x') || !lex_int(l, 1, MOST_LANES, &x))
       return;
     s.lanes = (int)x;
   }
   if (lex_take(l, "tile") &&
-      (!lex_want(l, "=") || !want_dims(r, 1, MOST_TILE, tile)))
+      (!lex_want(l, "=") || !kread_want_dims(r, 1, MOST_TILE, tile)))
     return;
   if (lex_take(l, "pieces") &&
       (!lex_want(l, "=") || !lex_int(l, 1, MAX_COUNT, &s.pieces)))
@@ -383,9 +67,9 @@ static void read_kernel_lines(Reader *r, KernelPlace *place, bool skip) {
     if (lex_take(l, "schedule"))
       read_schedule(r, &place->schedule, begin);
     else if (lex_take(l, "store"))
-      read_store(r, begin);
+      kread_store(r, begin);
     else
-      read_value_line(r);
+      kread_value_line(r);
   }
   if (l->errors < LEX_ERRORS)
     lex_fail(l, "E0901", l->at, "expected '}' at the end of a kernel");
@@ -402,7 +86,7 @@ static void read_kernel(Reader *r, size_t begin) {
   bool good = lex_int(l, r->next_kernel, INT32_MAX, &number);
   if (good)
     r->next_kernel = number + 1;
-  good = good && read_dims(l, 1, MAX_COUNT, &k->n_par, &k->n_red, k->extent) &&
+  good = good && kread_dims(l, 1, MAX_COUNT, &k->n_par, &k->n_red, k->extent) &&
          lex_want(l, "{") && lex_locs(l, &k->n_locs, locs) && lex_want_end(l);
   if (k->n_locs > 0) {
     k->locs = arena_alloc(l->arena, sizeof locs);
@@ -431,7 +115,7 @@ static void read_buffer(Reader *r, size_t begin) {
   Buffer b = {.name = ""};
   int64_t number;
   int kind;
-  if (!read_new(r, 'b', &r->buffers, &number))
+  if (!kread_new(r, 'b', &r->buffers, &number))
     return;
   bool made =
       lex_choice(l, "a kind of buffer", buffer_kind_name, BUF_TEMP + 1, &kind);
@@ -443,10 +127,10 @@ static void read_buffer(Reader *r, size_t begin) {
     b.local = made && lex_take(l, "local");
     made = made && read_offset(l, &b.offset) && lex_want_end(l);
   }
-  add_number(r, &r->buffers, number,
+  kread_add_number(r, &r->buffers, number,
              made ? kfunc_add_buffer(l->arena, r->f, b) : -1);
   if (made)
-    add_place(r, &r->places->buffers, begin);
+    kread_add_place(r, &r->places->buffers, begin);
 }
 
 /* Behind `result`. */
@@ -455,7 +139,7 @@ static void read_result(Reader *r, size_t begin) {
   KFunc *f = r->f;
   KResult x = {.name = lex_name(l, "a name")};
   r->absent = false;
-  if (!x.name || !lex_want(l, "=") || !read_old(r, 'b', &r->buffers, &x.buffer))
+  if (!x.name || !lex_want(l, "=") || !kread_old(r, 'b', &r->buffers, &x.buffer))
     return;
   x.sample = lex_take(l, "sample");
   if (!lex_want_end(l) || r->absent)
@@ -464,7 +148,7 @@ static void read_result(Reader *r, size_t begin) {
   f->result = arena_grow(l->arena, f->result, f->n_results, &f->cap_results,
                          sizeof *f->result);
   f->result[f->n_results++] = x;
-  add_place(r, &r->places->results, begin);
+  kread_add_place(r, &r->places->results, begin);
 }
 
 /* Behind `group`: `parts=N turns=N at N bytes=N {` and kernels up to `}`. */
@@ -570,7 +254,7 @@ static void read_var(Reader *r, size_t begin) {
                              &r->cap_offsets, sizeof *m->var_offset);
   m->var[m->n_vars] = v;
   m->var_offset[m->n_vars++] = offset;
-  add_place(r, &r->vars, begin);
+  kread_add_place(r, &r->vars, begin);
 }
 
 /* `kernels limit=N cpu=NAME scalars=N bytes=N` */
@@ -622,7 +306,7 @@ KModule *read_kmodule(Arena *a, Diags *d, const Source *source) {
   *l = lex_of(a, d, source);
   r->m = arena_alloc(a, sizeof *r->m);
   *r->m = (KModule){.arena = a, .scalars = -1, .bytes = -1};
-  make_words(r);
+  kread_make_words(r);
   if (!lex_line(l)) {
     lex_fail(l, "E0901", 0, "expected 'kernels', not an empty text");
     return NULL;

@@ -1,4 +1,4 @@
-/* Inside the verifier of kernels: shared by its two files. */
+/* Inside the verifier of kernels: shared by its files. */
 #ifndef NETC_KERNEL_VERIFY_H
 #define NETC_KERNEL_VERIFY_H
 
@@ -42,6 +42,10 @@ bool kcheck_range(const Kernel *k, const Affine *a, int64_t *low,
 /* The same without the steps along a group's parts and turns. */
 bool kcheck_range_in(const Kernel *k, const Affine *a, int64_t *low,
                      int64_t *high);
+
+/* kernel_verify_memory.c: accesses among each other and with the kernels before,
+ * each good by itself; notes what is filled. False after a violation. */
+bool kcheck_memory(KCheck *c);
 
 /* kernel_verify_group.c: what kernel number `kernel`, good by itself, is to those
  * of its group. False after a violation. */

@@ -13,10 +13,6 @@
  *            predicate guards them */
 #include "ir/kernel_verify.h"
 
-static bool is_access(const Instr *i) {
-  return i->kop == K_LOAD || i->kop == K_STORE;
-}
-
 /* The elements [0, slice) behind the chunk's start, if it has some of its own. */
 static int64_t slice_of(const KCheck *c, const Instr *i) {
   const Group *g = c->k->group;
@@ -81,7 +77,7 @@ static bool check_accesses(KCheck *c, int first, int last,
     const Kernel *k = c->k = c->f->kernel[kernel];
     c->v.kernel = kernel;
     for (int n = 0; n < k->n_instrs; n++)
-      if (is_access(&k->instr[n]) && store[k->instr[n].buffer] &&
+      if (instr_is_access(&k->instr[n]) && store[k->instr[n].buffer] &&
           !check_shared_access(c, n, store[k->instr[n].buffer]))
         return false;
   }
@@ -114,7 +110,7 @@ bool kcheck_group(KCheck *c, int kernel) {
   const Kernel *k = c->k;
   for (int n = 0; n < k->n_instrs; n++) {
     const Instr *i = &k->instr[n];
-    if (!is_access(i))
+    if (!instr_is_access(i))
       continue;
     bool local = c->f->buffer[i->buffer].local;
     if (local ? !check_local(c, n)

@@ -35,20 +35,13 @@ struct Blocking {
   KFunc *f;
   Group group;    /* as all groups will be */
   int64_t batch;  /* samples */
-  int n_buffers;  /* given, of the n_buffers of f */
   int *dim;       /* of each kernel: the one that runs over the samples, or -1 */
   Role *role;     /* of each kernel */
-  bool *batched;  /* of each given buffer: axis 0 is the samples' */
-  int n_sums, cap_sums;
-  int *sums;      /* buffers, that hold a sum of each part */
+  bool *batched;  /* of each buffer that is given: axis 0 is the samples' */
 };
 
 static int64_t chunks_of(const Blocking *b) {
   return b->group.parts * b->group.turns;
-}
-
-static bool is_access(const Instr *i) {
-  return i->kop == K_LOAD || i->kop == K_STORE;
 }
 
 /* --- what runs over the samples ------------------------------------------- */
@@ -75,7 +68,7 @@ static int sample_dim(const Blocking *b, const Kernel *k, const Instr *i) {
 }
 
 static bool is_batched(const Blocking *b, const Instr *i) {
-  return is_access(i) && b->batched[i->buffer];
+  return instr_is_access(i) && b->batched[i->buffer];
 }
 
 /* Learns more of kernel number n; false if there was nothing to learn. */
@@ -89,7 +82,7 @@ static bool spread(Blocking *b, int n) {
     }
   for (int i = 0; i < k->n_instrs && b->dim[n] >= 0; i++) {
     const Instr *x = &k->instr[i];
-    if (!is_access(x) || b->batched[x->buffer] ||
+    if (!instr_is_access(x) || b->batched[x->buffer] ||
         b->f->buffer[x->buffer].kind != BUF_TEMP ||
         sample_dim(b, k, x) != b->dim[n])
       continue;
@@ -143,9 +136,9 @@ static int64_t bytes_touched(const Blocking *b, const Kernel *k, bool samples) {
     const Instr *i = &k->instr[n];
     bool again = false;
     for (int j = 0; j < n; j++)
-      again = again || (is_access(&k->instr[j]) &&
+      again = again || (instr_is_access(&k->instr[j]) &&
                         k->instr[j].buffer == i->buffer);
-    if (!is_access(i) || again || b->batched[i->buffer] != samples) continue;
+    if (!instr_is_access(i) || again || b->batched[i->buffer] != samples) continue;
     bytes += type_count(&b->f->buffer[i->buffer].type) * dtype_size[i->type];
   }
   return bytes;
@@ -207,7 +200,7 @@ static void cut_kernel(const Blocking *b, Kernel *k, int dim) {
   k->extent[dim] /= chunks_of(b);
   for (int n = 0; n < k->n_instrs; n++) {
     Affine *both[2] = {&k->instr[n].at, &k->instr[n].row};
-    for (int i = 0; i < 2 && !is_access(&k->instr[n]); i++) {
+    for (int i = 0; i < 2 && !instr_is_access(&k->instr[n]); i++) {
       both[i]->turn = both[i]->coef[dim] * k->extent[dim];
       both[i]->part = both[i]->turn * b->group.turns;
     }
@@ -215,15 +208,12 @@ static void cut_kernel(const Blocking *b, Kernel *k, int dim) {
   k->group = &b->group;
 }
 
-/* Notes where the parts' sums go, which one store makes. */
-static void cut_sums(Blocking *b, Kernel *k) {
+/* The kernel of a chunk's sums stores them in its part's place. */
+static void place_sums(const Blocking *b, Kernel *k) {
   for (int n = 0; n < k->n_instrs; n++) {
     Instr *i = &k->instr[n];
     if (i->kop != K_STORE) continue;
     i->at.part = type_count(&b->f->buffer[i->buffer].type) / b->group.parts;
-    b->sums = arena_grow(b->arena, b->sums, b->n_sums, &b->cap_sums,
-                         sizeof *b->sums);
-    b->sums[b->n_sums++] = i->buffer;
   }
 }
 
@@ -245,7 +235,7 @@ static void cut_all(Blocking *b) {
     }
     partial_sums_apart(b->arena, f, b->group.parts, k, &part, &total);
     part->group = &b->group;
-    cut_sums(b, part);
+    place_sums(b, part);
     all[n++] = part;
     all[n++] = total;
   }
@@ -256,15 +246,14 @@ static void cut_all(Blocking *b) {
 
 Blocking *block_begin(Arena *a, KFunc *f) {
   Blocking *b = arena_alloc(a, sizeof *b);
-  *b = (Blocking){.arena = a, .f = f, .batch = batch_of(f),
-                  .n_buffers = f->n_buffers};
+  *b = (Blocking){.arena = a, .f = f, .batch = batch_of(f)};
   b->dim = arena_alloc(a, (size_t)(f->n_kernels + 1) * sizeof *b->dim);
   b->role = arena_alloc(a, (size_t)(f->n_kernels + 1) * sizeof *b->role);
   b->batched = arena_alloc(a, (size_t)(f->n_buffers + 1));
   if (b->batch < 2) return NULL;
   find_samples(b);
   if (!choose_chunks(b)) return NULL;
-  for (int i = 0; i < b->n_buffers; i++)
+  for (int i = 0; i < f->n_buffers; i++)
     if (b->batched[i]) {
       f->buffer[i].type.dim[0] /= chunks_of(b);
       f->buffer[i].local = true;
@@ -302,7 +291,7 @@ static void note(const Sorter *s, Touched *t, const Kernel *k) {
 static bool may_pass(const Sorter *s, const Touched *t, const Kernel *k) {
   for (int n = 0; n < k->n_instrs; n++) {
     const Instr *i = &k->instr[n];
-    if (!is_access(i)) continue;
+    if (!instr_is_access(i)) continue;
     if (t->store[i->buffer] == s->clock) return false;
     if (i->kop == K_STORE && t->load[i->buffer] == s->clock) return false;
   }
@@ -358,13 +347,7 @@ static void sort_kernels(Blocking *b) {
 
 /* --- the whole batch again ------------------------------------------------ */
 
-/* Whether the buffer, which is a chunk's, is touched in one group alone: then it
- * stays so. */
-static bool stays_local(const KFunc *f, int buffer, const Group **owner,
-                        const bool *shared) {
-  return f->buffer[buffer].kind == BUF_TEMP && owner[buffer] && !shared[buffer];
-}
-
+/* What is a chunk's and touched in one group alone stays local to it. */
 static void find_local(Blocking *b) {
   KFunc *f = b->f;
   size_t n = (size_t)f->n_buffers + 1;
@@ -374,7 +357,7 @@ static void find_local(Blocking *b) {
     for (int j = 0; j < f->kernel[i]->n_instrs; j++) {
       const Instr *x = &f->kernel[i]->instr[j];
       const Group *g = f->kernel[i]->group;
-      if (!is_access(x)) continue;
+      if (!instr_is_access(x)) continue;
       if (!g || (owner[x->buffer] && owner[x->buffer] != g))
         shared[x->buffer] = true;
       owner[x->buffer] = g;
@@ -383,7 +366,8 @@ static void find_local(Blocking *b) {
   b->batched = arena_alloc(b->arena, n); /* from now on: the shared ones */
   for (int i = 0; i < f->n_buffers; i++) {
     Buffer *x = &f->buffer[i];
-    if (!x->local || stays_local(f, i, owner, shared)) continue;
+    bool own = x->kind == BUF_TEMP && owner[i] && !shared[i];
+    if (!x->local || own) continue;
     x->local = false;
     b->batched[i] = true;
   }
@@ -416,10 +400,9 @@ static Kernel *zero_kernel(Arena *a, const KFunc *f, int buffer, Memo *memo) {
   return k;
 }
 
-static bool is_sum(const Blocking *b, int buffer) {
-  int i = 0;
-  while (i < b->n_sums && b->sums[i] != buffer) i++;
-  return i < b->n_sums;
+/* Whether it stores a sum of the part, of which each turn has a share. */
+static bool is_part_sum(const KFunc *f, const Instr *i) {
+  return i->kop == K_STORE && !f->buffer[i->buffer].local && i->at.turn == 0;
 }
 
 /* Adds the kernels that must run before the group which begins with kernel i. */
@@ -429,7 +412,7 @@ static void add_zeros(Blocking *b, int first, Memo *memo, KFunc *out) {
   for (int i = first; i < f->n_kernels && f->kernel[i]->group == g; i++)
     for (int n = 0; n < f->kernel[i]->n_instrs; n++) {
       Instr *x = &f->kernel[i]->instr[n];
-      if (x->kop != K_STORE || !is_sum(b, x->buffer)) continue;
+      if (!is_part_sum(f, x)) continue;
       x->accumulate = true;
       Kernel *zero = zero_kernel(b->arena, f, x->buffer, memo);
       zero->n_locs = f->kernel[i]->n_locs;

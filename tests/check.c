@@ -185,3 +185,25 @@ void run_free(Run *r) {
   free(r->command);
   *r = (Run){0};
 }
+
+void check_train(const char *const *words, const char *log, const char *save) {
+  const char *argv[CHECK_ARGS];
+  const char *const rest[] = {"--print-every", "1", "--log", log, "--save", save,
+                              "--quiet", NULL};
+  int n = 0;
+  for (; words[n]; n++)
+    argv[n] = words[n];
+  memcpy(&argv[n], rest, sizeof rest);
+  Run r = check_run(120, argv);
+  check_that(!r.status, "%s: exit %d\n%.300s", r.command, r.status, r.err);
+  run_free(&r);
+}
+
+void check_same_files(const char *a, const char *b) {
+  size_t n = 0, m = 0;
+  char *x = check_read(a, &n), *y = check_read(b, &m);
+  check_that(x && y && n > 0 && n == m && !memcmp(x, y, n), "%s and %s differ",
+             a, b);
+  free(x);
+  free(y);
+}

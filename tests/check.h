@@ -29,6 +29,9 @@ enum { CHECK_ARGS = 64 };
 /* Runs argv (NULL at its end) with no input, for at most `seconds`. */
 Run check_run(int seconds, const char *const *argv);
 void run_free(Run *r);
+/* Runs the words (NULL at their end; `netc run FILE` or an executable) with a log of
+ * every step, weights saved, and nothing printed; it must succeed. */
+void check_train(const char *const *words, const char *log, const char *save);
 /* The command under test: build/netc. */
 const char *check_netc(void);
 /* True in the long tests. */
@@ -41,6 +44,8 @@ const char *check_path(const char *name);
 /* The whole file and a NUL, to be freed; NULL if it cannot be read. */
 char *check_read(const char *path, size_t *size);
 bool check_write(const char *path, const void *data, size_t size);
+/* Both are there, not empty, and byte for byte the same. */
+void check_same_files(const char *a, const char *b);
 
 /* golden_runner.c: the words of `# args: ...` in a case's first line go to
  * argv from *n on; they point into `line`, which the caller keeps. */

@@ -46,27 +46,6 @@ static Path write_program(const char *name, const char *norm, int batch,
   return path;
 }
 
-static void train(const char *const *words, const char *log, const char *save) {
-  const char *argv[CHECK_ARGS];
-  const char *const rest[] = {"--print-every", "1", "--log", log, "--save", save,
-                              "--quiet", NULL};
-  int n = 0;
-  for (; words[n]; n++) argv[n] = words[n];
-  memcpy(&argv[n], rest, sizeof rest);
-  Run r = check_run(120, argv);
-  check_that(!r.status, "%s: exit %d\n%.300s", r.command, r.status, r.err);
-  run_free(&r);
-}
-
-static void same(const char *who, const char *a, const char *b) {
-  size_t n = 0, m = 0;
-  char *x = check_read(a, &n), *y = check_read(b, &m);
-  check_that(x && y && n && n == m && !memcmp(x, y, n), "%s: %s is not %s", who,
-             b, a);
-  free(x);
-  free(y);
-}
-
 /* The groups of the training function. */
 static int groups_of(const char *path) {
   const char *const argv[] = {check_netc(), "dump", "--stage=plan", path, NULL};
@@ -87,15 +66,15 @@ static void keeps_bits(void) {
   Path log = path_of("one.log"), save = path_of("one.st");
   int groups = groups_of(path.s);
   check_that(groups == 1, "%d groups", groups);
-  train((const char *const[]){check_netc(), "run", path.s, "--threads", "1",
+  check_train((const char *const[]){check_netc(), "run", path.s, "--threads", "1",
                               NULL}, log.s, save.s);
   static const char *const threads[] = {"2", "3", "4", "9"};
   for (size_t i = 0; i < sizeof threads / sizeof *threads; i++) {
-    train((const char *const[]){check_netc(), "run", path.s, "--threads",
+    check_train((const char *const[]){check_netc(), "run", path.s, "--threads",
                                 threads[i], NULL},
           check_path("n.log"), check_path("n.st"));
-    same(threads[i], log.s, check_path("n.log"));
-    same(threads[i], save.s, check_path("n.st"));
+    check_same_files(log.s, check_path("n.log"));
+    check_same_files(save.s, check_path("n.st"));
   }
   Path executable = path_of("chunks");
   const char *const build[] = {check_netc(), "build", path.s, "-o",
@@ -103,9 +82,9 @@ static void keeps_bits(void) {
   Run r = check_run(60, build);
   check_that(!r.status, "%s: exit %d\n%.300s", r.command, r.status, r.err);
   run_free(&r);
-  train((const char *const[]){executable.s, "--threads", "2", NULL},
+  check_train((const char *const[]){executable.s, "--threads", "2", NULL},
         check_path("exe.log"), check_path("exe.st"));
-  same("executable", save.s, check_path("exe.st"));
+  check_same_files(save.s, check_path("exe.st"));
 }
 
 /* The next number behind "loss": in a log; NULL: there is none. */
@@ -123,9 +102,9 @@ static void compare(const char *norm, int batch, int least_groups) {
       write_program("whole.net", norm, batch, "  limit memory = 1000000000\n");
   int groups = groups_of(cut.s);
   check_that(groups >= least_groups && groups_of(whole.s) == 0, "%d groups", groups);
-  train((const char *const[]){check_netc(), "run", cut.s, NULL},
+  check_train((const char *const[]){check_netc(), "run", cut.s, NULL},
         check_path("cut.log"), check_path("cut.st"));
-  train((const char *const[]){check_netc(), "run", whole.s, NULL},
+  check_train((const char *const[]){check_netc(), "run", whole.s, NULL},
         check_path("whole.log"), check_path("whole.st"));
   size_t n;
   char *x = check_read(check_path("cut.log"), &n);

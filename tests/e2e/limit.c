@@ -47,26 +47,6 @@ static long memory_of(const char *path) {
   return bytes;
 }
 
-static void train(const char *const *words, const char *log, const char *save) {
-  const char *argv[CHECK_ARGS];
-  const char *const rest[] = {"--print-every", "1", "--log", log, "--save", save,
-                              "--quiet", NULL};
-  int n = 0;
-  for (; words[n]; n++) argv[n] = words[n];
-  memcpy(&argv[n], rest, sizeof rest);
-  Run r = check_run(120, argv);
-  check_that(!r.status, "%s: exit %d\n%.300s", r.command, r.status, r.err);
-  run_free(&r);
-}
-
-static void same(const char *what, const char *a, const char *b) {
-  size_t n = 0, m = 0;
-  char *x = check_read(a, &n), *y = check_read(b, &m);
-  check_that(x && y && n && n == m && !memcmp(x, y, n), "other %s", what);
-  free(x);
-  free(y);
-}
-
 static void keeps_bits(void) {
   char line[64], tight[256], executable[256];
   const char *free_path = write_program("free.net", "");
@@ -76,12 +56,12 @@ static void keeps_bits(void) {
   long less = memory_of(tight);
   check_that(less > 0 && less <= limit, "%ld bytes, and the limit is %ld", less,
              limit);
-  train((const char *const[]){check_netc(), "run", check_path("free.net"), NULL},
+  check_train((const char *const[]){check_netc(), "run", check_path("free.net"), NULL},
         check_path("free.log"), check_path("free.safetensors"));
-  train((const char *const[]){check_netc(), "run", tight, NULL},
+  check_train((const char *const[]){check_netc(), "run", tight, NULL},
         check_path("tight.log"), check_path("tight.safetensors"));
-  same("losses", check_path("free.log"), check_path("tight.log"));
-  same("weights", check_path("free.safetensors"),
+  check_same_files(check_path("free.log"), check_path("tight.log"));
+  check_same_files(check_path("free.safetensors"),
        check_path("tight.safetensors"));
   snprintf(executable, sizeof executable, "%s", check_path("tight"));
   const char *const build[] = {check_netc(), "build", tight, "-o", executable,
@@ -89,9 +69,9 @@ static void keeps_bits(void) {
   Run r = check_run(60, build);
   check_that(!r.status, "%s: exit %d\n%.300s", r.command, r.status, r.err);
   run_free(&r);
-  train((const char *const[]){executable, "--threads", "3", NULL},
+  check_train((const char *const[]){executable, "--threads", "3", NULL},
         check_path("exe.log"), check_path("exe.safetensors"));
-  same("weights of the executable", check_path("free.safetensors"),
+  check_same_files(check_path("free.safetensors"),
        check_path("exe.safetensors"));
 }
 

@@ -37,15 +37,6 @@ static const char *write_text(const char *name, const char *text) {
   return path(name);
 }
 
-static void check_same(const char *a, const char *b) {
-  size_t n = 0, m = 0;
-  char *s = check_read(a, &n), *t = check_read(b, &m);
-  check_that(s && t && n > 0 && n == m && !memcmp(s, t, n),
-             "%s and %s differ", a, b);
-  free(s);
-  free(t);
-}
-
 /* ---- augmentation ---- */
 
 static const char augmented_net[] =
@@ -76,16 +67,16 @@ static void augmented(void) {
   for (int i = 0; i < 3; i++) {
     EXPECT(0, check_netc(), "run", net, "--quiet", "--save", other, "--threads",
            threads[i]);
-    check_same(want, other);
+    check_same_files(want, other);
   }
   EXPECT(0, check_netc(), "build", net, "-o", program);
   EXPECT(0, program, "--quiet", "--save", other);
-  check_same(want, other);
+  check_same_files(want, other);
   EXPECT(0, check_netc(), "run", net, "--quiet", "--epochs", "1",
          "--checkpoint", resumed);
   EXPECT(0, check_netc(), "run", net, "--quiet", "--epochs", "3", "--resume",
          resumed, "--save", other);
-  check_same(want, other);
+  check_same_files(want, other);
 }
 
 /* ---- csv ---- */
@@ -188,7 +179,7 @@ static void built(void) {
   EXPECT(0, check_netc(), "build", net, "-o", program);
   EXPECT(0, check_netc(), "run", net, "--data", folder, "--quiet", "--save", a);
   EXPECT(0, program, "--data", folder, "--quiet", "--save", b);
-  check_same(a, b);
+  check_same_files(a, b);
   Run needs = check_run(60, (const char *const[]){"ldd", program, NULL});
   check_that(!strstr(needs.out, "libz") && !strstr(needs.out, "libpng"),
              "%s needs\n%s", program, needs.out);
