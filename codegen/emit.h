@@ -96,6 +96,7 @@ void build_philox(const Build *b, LLVMValueRef counter[], LLVMValueRef seed);
 LLVMValueRef emit_value(Emit *e, int n);
 LLVMValueRef emit_vector_value(Emit *e, int n); /* splat where it is scalar */
 bool emit_is_vector(const Emit *e, int n);
+void emit_keep(Emit *e, int n, LLVMValueRef v); /* as the value of n from now on */
 void emit_store(Emit *e, int n);
 void emit_forget(Emit *e, bool body); /* values that do not hold any more */
 LLVMValueRef emit_lane_mask(const Emit *e); /* NULL: all lanes count */
@@ -111,6 +112,11 @@ LLVMValueRef emit_from_memory(const Emit *e, const Instr *i, LLVMValueRef v);
  * these types. */
 LLVMValueRef emit_masked(const Emit *e, const char *name, LLVMTypeRef value,
                          LLVMTypeRef pointer, int n, LLVMValueRef *args);
+
+/* strided.c: accesses of a short stride along the lanes. */
+bool emit_is_strided(const Emit *e, int n);
+LLVMValueRef emit_strided_load(Emit *e, int n);
+void emit_strided_store(Emit *e, int n);
 
 /* transpose.c: accesses of which kernel_transposed tells the dimension. */
 LLVMValueRef emit_transposed_load(Emit *e, int n);

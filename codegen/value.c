@@ -136,74 +136,12 @@ static LLVMValueRef align_arg(const Emit *e, const Instr *i) {
                       (unsigned)dtype_size[i->type], false);
 }
 
-/* A short stride is read (or written) as one wide vector of which every stride-th
- * lane counts: no element beyond the last lane's is touched. */
-static LLVMValueRef wide_mask(const Emit *e, int stride, int wide) {
-  bool whole = emit_lane_mask(e) == NULL;
-  int64_t valid = whole ? e->s->lanes : e->tail;
-  LLVMValueRef bit[64];
-  LLVMTypeRef i1 = LLVMInt1TypeInContext(e->build.context);
-  for (int l = 0; l < wide; l++)
-    bit[l] = LLVMConstInt(i1, l % stride == 0 && l / stride < valid, false);
-  return LLVMConstVector(bit, (unsigned)wide);
-}
-
-enum { MOST_WIDE = 64 };
-
-static bool is_short_stride(const Emit *e, const Instr *i) {
-  int64_t stride = e->s->vec < 0 ? 0 : i->at.coef[e->s->vec];
-  return stride >= 2 && stride <= KERNEL_SHORT_STRIDE && i->in[1] < 0 &&
-         e->s->lanes * stride <= MOST_WIDE && i->type != T_I1;
-}
-
-static LLVMValueRef strided_load(Emit *e, int n) {
-  const Instr *i = &e->k->instr[n];
-  const Build *b = &e->build;
-  int stride = (int)i->at.coef[e->s->vec], lanes = e->s->lanes;
-  int wide = lanes * stride;
-  LLVMTypeRef t = build_vector(build_memory_type(b, i->type), wide);
-  LLVMValueRef args[4] = {emit_address(e, n), align_arg(e, i),
-                          wide_mask(e, stride, wide), LLVMConstNull(t)};
-  LLVMValueRef v =
-      emit_masked(e, "llvm.masked.load", t, pointer_type(b), 4, args);
-  LLVMValueRef pick[MOST_WIDE];
-  LLVMTypeRef i32 = LLVMInt32TypeInContext(b->context);
-  for (int l = 0; l < lanes; l++)
-    pick[l] = LLVMConstInt(i32, (unsigned)(l * stride), false);
-  return LLVMBuildShuffleVector(b->b, v, LLVMGetPoison(t),
-                                LLVMConstVector(pick, (unsigned)lanes), "");
-}
-
-static void strided_store(Emit *e, int n, LLVMValueRef v) {
-  const Instr *i = &e->k->instr[n];
-  const Build *b = &e->build;
-  int stride = (int)i->at.coef[e->s->vec], lanes = e->s->lanes;
-  int wide = lanes * stride;
-  LLVMValueRef spread[MOST_WIDE];
-  LLVMTypeRef i32 = LLVMInt32TypeInContext(b->context);
-  for (int l = 0; l < wide; l++)
-    spread[l] = LLVMConstInt(i32, (unsigned)(l / stride), false);
-  LLVMValueRef w =
-      LLVMBuildShuffleVector(b->b, v, LLVMGetPoison(LLVMTypeOf(v)),
-                             LLVMConstVector(spread, (unsigned)wide), "");
-  LLVMTypeRef t = LLVMTypeOf(w);
-  LLVMValueRef at = emit_address(e, n), mask = wide_mask(e, stride, wide);
-  if (i->accumulate) {
-    LLVMValueRef args[4] = {at, align_arg(e, i), mask, LLVMConstNull(t)};
-    LLVMValueRef old =
-        emit_masked(e, "llvm.masked.load", t, pointer_type(b), 4, args);
-    w = LLVMBuildFAdd(b->b, old, w, "");
-  }
-  LLVMValueRef args[4] = {w, at, align_arg(e, i), mask};
-  emit_masked(e, "llvm.masked.store", t, pointer_type(b), 4, args);
-}
-
 static LLVMValueRef vector_load(Emit *e, int n) {
   const Instr *i = &e->k->instr[n];
   const Build *b = &e->build;
   if (kernel_transposed(e->k, e->s, i) >= 0) return emit_transposed_load(e, n);
   LLVMTypeRef t = build_vector(build_memory_type(b, i->type), e->s->lanes);
-  if (i->in[0] < 0 && is_short_stride(e, i)) return strided_load(e, n);
+  if (i->in[0] < 0 && emit_is_strided(e, n)) return emit_strided_load(e, n);
   LLVMValueRef mask = access_mask(e, i->in[0]);
   bool contiguous = i->at.coef[e->s->vec] == 1 && i->in[1] < 0;
   if (contiguous && mask == NULL) {
@@ -418,17 +356,24 @@ static LLVMValueRef fresh_value(Emit *e, int n) {
   defect("instruction %d has no value", n);
 }
 
-LLVMValueRef emit_value(Emit *e, int n) {
-  int at = emit_position(e, e->depends[n]);
-  if (e->k->instr[n].kop == K_REDUCE) return fresh_value(e, n);
+/* Where the value of n at the position at hand is kept. */
+static LLVMValueRef *place_of(Emit *e, int n) {
   if (e->memo[n] == NULL)
     e->memo[n] = arena_alloc(e->arena, sizeof(LLVMValueRef) *
                              (size_t)positions_of(e, e->depends[n]));
-  if (e->memo[n][at] == NULL) {
-    LLVMValueRef v = fresh_value(e, n);
-    e->memo[n][at] = v;
+  return &e->memo[n][emit_position(e, e->depends[n])];
+}
+
+void emit_keep(Emit *e, int n, LLVMValueRef v) { *place_of(e, n) = v; }
+
+LLVMValueRef emit_value(Emit *e, int n) {
+  if (e->k->instr[n].kop == K_REDUCE) return fresh_value(e, n);
+  LLVMValueRef *kept = place_of(e, n);
+  if (*kept == NULL) {
+    LLVMValueRef v = fresh_value(e, n); /* may keep values of its own */
+    *kept = v;
   }
-  return e->memo[n][at];
+  return *kept;
 }
 
 LLVMValueRef emit_vector_value(Emit *e, int n) {
@@ -458,12 +403,12 @@ static void vector_store(Emit *e, int n) {
     emit_transposed_store(e, n);
     return;
   }
-  LLVMValueRef v = emit_to_memory(e, i, emit_vector_value(e, i->in[0]));
-  LLVMTypeRef t = LLVMTypeOf(v);
-  if (is_short_stride(e, i)) {
-    strided_store(e, n, v);
+  if (emit_is_strided(e, n)) {
+    emit_strided_store(e, n);
     return;
   }
+  LLVMValueRef v = emit_to_memory(e, i, emit_vector_value(e, i->in[0]));
+  LLVMTypeRef t = LLVMTypeOf(v);
   LLVMValueRef mask = emit_lane_mask(e);
   bool contiguous = i->at.coef[e->s->vec] == 1 && i->in[1] < 0;
   LLVMValueRef at = contiguous ? emit_address(e, n) : addresses(e, n);

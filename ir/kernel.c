@@ -150,6 +150,61 @@ void kernel_split_dim(Kernel *k, int dim, int64_t inner) {
   else k->n_red++;
 }
 
+void kernel_remove_dim(Kernel *k, int dim) {
+  int last = kernel_dims(k) - 1;
+  for (int n = 0; n < k->n_instrs; n++) {
+    Affine *both[2] = {&k->instr[n].at, &k->instr[n].row};
+    for (int i = 0; i < 2; i++) {
+      int64_t *coef = both[i]->coef;
+      for (int d = dim; d < last; d++) coef[d] = coef[d + 1];
+      coef[last] = 0;
+    }
+  }
+  for (int d = dim; d < last; d++) k->extent[d] = k->extent[d + 1];
+  k->extent[last] = 0;
+  if (dim < k->n_par) k->n_par--;
+  else k->n_red--;
+}
+
+/* Whether y steps as x does, and is nothing but another place. */
+static bool is_neighbour(const Instr *x, const Instr *y) {
+  Affine at = y->at;
+  at.base = x->at.base;
+  return x->kop == y->kop && x->buffer == y->buffer && y->in[1] < 0 &&
+         (y->kop == K_STORE || y->in[0] < 0) && !y->accumulate &&
+         affine_equal(&x->at, &at, MAX_DIMS);
+}
+
+static bool is_loaded(const Kernel *k, int buffer) {
+  for (int i = 0; i < k->n_instrs; i++)
+    if (k->instr[i].kop == K_LOAD && k->instr[i].buffer == buffer) return true;
+  return false;
+}
+
+int kernel_interleaved(const Kernel *k, int vec, int n,
+                       int member[KERNEL_SHORT_STRIDE]) {
+  const Instr *x = &k->instr[n];
+  int64_t stride = vec < 0 || !instr_is_access(x) ? 0 : x->at.coef[vec];
+  if (stride < 2 || stride > KERNEL_SHORT_STRIDE || x->type == T_I1 ||
+      !is_neighbour(x, x))
+    return 0;
+  int64_t first = x->at.base;
+  for (int i = 0; i < k->n_instrs; i++)
+    if (is_neighbour(x, &k->instr[i]) && k->instr[i].at.base < first)
+      first = k->instr[i].at.base;
+  first += (x->at.base - first) / stride * stride;
+  for (int i = 0; i < KERNEL_SHORT_STRIDE; i++) member[i] = -1;
+  int members = 0;
+  for (int i = 0; i < k->n_instrs; i++) {
+    int64_t place = k->instr[i].at.base - first;
+    if (!is_neighbour(x, &k->instr[i]) || place < 0 || place >= stride) continue;
+    member[place] = i;
+    members++;
+  }
+  bool all = members == stride && !is_loaded(k, x->buffer);
+  return x->kop == K_STORE && !all ? 1 : members;
+}
+
 int kernel_transposed(const Kernel *k, const Schedule *s, const Instr *i) {
   bool load = i->kop == K_LOAD && i->in[0] < 0;
   bool store = i->kop == K_STORE && !i->accumulate;

@@ -158,8 +158,16 @@ int kernel_split_loop(const Kernel *k, const Schedule *s);
 /* Dimension `dim` becomes two loops, the inner one of `inner` steps, which divides
  * its extent; there must be room for one more. */
 void kernel_split_dim(Kernel *k, int dim, int64_t inner);
+/* Takes a dimension away, as if its index were 0. */
+void kernel_remove_dim(Kernel *k, int dim);
 /* Lanes so few elements apart are moved as one wide vector. */
 enum { KERNEL_SHORT_STRIDE = 4 };
+/* Accesses of such a stride that lie between each other's lanes: one run of memory
+ * serves all. Puts the one at each place of the run's first `stride` elements in
+ * `member` (-1: none), and returns how many there are: 1 is access n alone, 0 means
+ * that it has no short stride or that something hinders. */
+int kernel_interleaved(const Kernel *k, int vec, int n,
+                       int member[KERNEL_SHORT_STRIDE]);
 /* The dimension along which an access is contiguous while the vector lanes lie apart,
  * if a tile has as many positions along it as there are lanes: then a square of
  * vectors is moved at once, and transposed in registers. -1: there is none. */

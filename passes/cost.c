@@ -35,12 +35,24 @@ static const double ways = 6, l1_lines = 400, l2_lines = 12000;
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-static double access_cost(const Kernel *k, const Instr *i, const Schedule *s) {
+/* A short stride: the run's vectors and shuffles, shared by those that lie between
+ * each other's lanes. */
+static double strided_cost(const Kernel *k, int n, int64_t stride,
+                           const Schedule *s) {
+  int member[KERNEL_SHORT_STRIDE];
+  int members = kernel_interleaved(k, s->vec, n, member);
+  if (members < 2) return 1.5 * (double)stride;
+  return ((double)stride + (double)(members * (stride == 4 ? 2 : stride - 1))) /
+         members;
+}
+
+static double access_cost(const Kernel *k, int n, const Schedule *s) {
+  const Instr *i = &k->instr[n];
   if (s->vec < 0) return 1;
   if (kernel_transposed(k, s, i) >= 0) return transposed;
   int64_t step = i->at.coef[s->vec];
   double cost = step == 0 ? 0.6 : step == 1 ? 1 : 1.2 * s->lanes;
-  if (step >= 2 && step <= KERNEL_SHORT_STRIDE) cost = 1.5 * (double)step;
+  if (step >= 2 && step <= KERNEL_SHORT_STRIDE) cost = strided_cost(k, n, step, s);
   if (i->in[1] >= 0) cost = 1.5 * s->lanes;
   return cost;
 }
@@ -94,7 +106,7 @@ static void add_term(Facts *f, const Schedule *s, int n) {
   bool body = f->in_body[n] || reduce;
   if (i->kop == K_LOAD || i->kop == K_STORE)
     *(body ? &t->counts.body_memory : &t->counts.memory) +=
-        access_cost(k, i, s) * (i->accumulate ? 2 : 1);
+        access_cost(k, n, s) * (i->accumulate ? 2 : 1);
   else if (!is_fused(f, n))
     *(body ? &t->counts.body : &t->counts.arithmetic) += op_cost(i);
   if (i->kop == K_LOAD && f->in_body[n] && s->vec >= 0 &&

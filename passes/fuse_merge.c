@@ -103,18 +103,8 @@ static void refine(Kernel *k, const int64_t *dim, int n) {
 }
 
 static void drop_ones(Kernel *k) {
-  for (int d = k->n_par - 1; d >= 0; d--) {
-    if (k->extent[d] != 1) continue;
-    int dims = kernel_dims(k);
-    for (int n = 0; n < k->n_instrs; n++)
-      for (int x = d; x < dims; x++) {
-        k->instr[n].at.coef[x] = x + 1 < dims ? k->instr[n].at.coef[x + 1] : 0;
-        k->instr[n].row.coef[x] = x + 1 < dims ? k->instr[n].row.coef[x + 1] : 0;
-      }
-    for (int x = d; x < dims; x++)
-      k->extent[x] = x + 1 < dims ? k->extent[x + 1] : 0;
-    k->n_par--;
-  }
+  for (int d = k->n_par - 1; d >= 0; d--)
+    if (k->extent[d] == 1) kernel_remove_dim(k, d);
 }
 
 /* Copies of both kernels with the same parallel dimensions; false if there are

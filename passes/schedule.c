@@ -3,28 +3,10 @@
  * so that a pointwise kernel over [4,6,28,28] is one loop of 18816. Then the cost
  * model (cost.c) chooses vector dimension, register tile and loop order. Before
  * all that layout.c chooses how temporaries lie in memory. Around it, block.c cuts a
- * large batch into chunks; not where memory is limited, since `recompute` takes
- * kernels one by one. */
+ * large batch into chunks. */
 #include <string.h>
 
 #include "passes/schedule.h"
-
-/* Takes dimension `gone` away, whose index is 0. */
-static void remove_dim(Kernel *k, int gone) {
-  int dims = kernel_dims(k);
-  for (int n = 0; n < k->n_instrs; n++) {
-    Affine *both[2] = {&k->instr[n].at, &k->instr[n].row};
-    for (int i = 0; i < 2; i++) {
-      for (int d = gone; d < dims - 1; d++)
-        both[i]->coef[d] = both[i]->coef[d + 1];
-      both[i]->coef[dims - 1] = 0;
-    }
-  }
-  for (int d = gone; d < dims - 1; d++) k->extent[d] = k->extent[d + 1];
-  k->extent[dims - 1] = 0;
-  if (gone < k->n_par) k->n_par--;
-  else k->n_red--;
-}
 
 static bool steps_as_one(const Affine *a, int outer, int inner, int64_t extent) {
   return a->coef[outer] == a->coef[inner] * extent;
@@ -53,7 +35,7 @@ static bool merge_once(Kernel *k) {
     for (int inner = 0; inner < dims; inner++) {
       if (!can_merge(k, outer, inner)) continue;
       k->extent[inner] *= k->extent[outer];
-      remove_dim(k, outer);
+      kernel_remove_dim(k, outer);
       return true;
     }
   return false;
@@ -70,7 +52,7 @@ Kernel *kernel_copy(Arena *a, const Kernel *from) {
 
 void simplify_loops(Kernel *k) {
   for (int d = kernel_dims(k) - 1; d >= 0; d--)
-    if (k->extent[d] == 1) remove_dim(k, d);
+    if (k->extent[d] == 1) kernel_remove_dim(k, d);
   while (merge_once(k)) {}
 }
 
@@ -87,7 +69,8 @@ KFunc function_copy(Arena *a, const KFunc *from) {
   return f;
 }
 
-KModule *pass_schedule(Arena *a, const KModule *m, const Cpu *cpu) {
+KModule *pass_schedule(Arena *a, const KModule *m, const Cpu *cpu,
+                       bool direct) {
   KModule *out = arena_alloc(a, sizeof *out);
   *out = *m;
   out->cpu = cpu->name;
@@ -96,7 +79,7 @@ KModule *pass_schedule(Arena *a, const KModule *m, const Cpu *cpu) {
     KFunc *f = out->func[i] = arena_alloc(a, sizeof *f);
     *f = function_copy(a, m->func[i]);
     split_loops(f);
-    Blocking *blocks = m->limit > 0 ? NULL : block_begin(a, f);
+    Blocking *blocks = direct ? NULL : block_begin(a, f);
     layout_choose(a, f, memo);
     for (int j = 0; j < f->n_kernels; j++) {
       simplify_loops(f->kernel[j]);
