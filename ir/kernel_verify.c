@@ -15,9 +15,10 @@
  *              and all values that their index can have (max and min bound it),
  *              unless a predicate guards them
  *   stores     depend on parallel dimensions alone; write each element of
- *              their buffer once unless they add; at most one of a buffer in a
- *              kernel; none is of an input or scalar
- *   loads      of a buffer that the same kernel stores are of the same
+ *              their buffer once unless they add; several of a buffer in a
+ *              kernel are parts of it, equally far apart, and do not add; none
+ *              is of an input or scalar
+ *   loads      of a buffer that the same kernel stores (once) are of the same
  *              element, before it is stored; everything else has been filled
  *              by a kernel before, or from outside; the seed is not loaded
  *   reductions are over values that do not depend on a reduction; no value

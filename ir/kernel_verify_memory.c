@@ -4,9 +4,29 @@
 
 #include <string.h>
 
+/* The stores of one buffer in a kernel: how many they are, from the first on, and how
+ * far apart. False: they do not stand the same way and equally far apart. */
+static bool side_by_side(const Kernel *k, const Instr *first, int64_t *count,
+                         int64_t *apart) {
+  *count = 1;
+  *apart = 0;
+  for (const Instr *i = first + 1; i < k->instr + k->n_instrs; i++) {
+    if (i->kop != K_STORE || i->buffer != first->buffer)
+      continue;
+    Affine expected = first->at;
+    if (*count == 1)
+      *apart = i->at.base - first->at.base;
+    expected.base += *apart * (*count)++;
+    if (first->accumulate || i->accumulate || i->in[1] >= 0 ||
+        !affine_equal(&i->at, &expected, MAX_DIMS))
+      return false;
+  }
+  return true;
+}
+
 /* The dimensions that a store of a whole buffer steps along: the parallel ones,
- * and unless each part has the buffer for itself, the parts and turns of the group.
- * Returns their number. */
+ * that of the stores side by side, and unless each part has the buffer for itself,
+ * the parts and turns of the group. Returns their number. */
 static int filling_dims(const KCheck *c, const Instr *i, int64_t *extent,
                         int64_t *step) {
   const Kernel *k = c->k;
@@ -15,6 +35,8 @@ static int filling_dims(const KCheck *c, const Instr *i, int64_t *extent,
     extent[n] = k->extent[n];
     step[n] = i->at.coef[n];
   }
+  side_by_side(k, i, &extent[n], &step[n]);
+  n++;
   if (!k->group || c->f->buffer[i->buffer].local)
     return n;
   extent[n] = k->group->parts;
@@ -29,7 +51,7 @@ static int filling_dims(const KCheck *c, const Instr *i, int64_t *extent,
  * those of a row-major order of the dimensions in some order. */
 static bool check_fill(KCheck *c, int n) {
   const Instr *i = &c->k->instr[n];
-  int64_t next = 1, points = 1, count, extent[MAX_DIMS + 2], step[MAX_DIMS + 2];
+  int64_t next = 1, points = 1, count, extent[MAX_DIMS + 3], step[MAX_DIMS + 3];
   int dims = filling_dims(c, i, extent, step);
   if (i->in[1] >= 0)
     KFAIL("a store at an index must add");
@@ -55,6 +77,7 @@ static bool check_fill(KCheck *c, int n) {
 static bool check_store(KCheck *c, int n) {
   const Instr *i = &c->k->instr[n];
   const Buffer *b = &c->f->buffer[i->buffer];
+  int64_t count, apart;
   c->v.instr = n;
   if (b->kind == BUF_INPUT || b->kind == BUF_SCALAR)
     KFAIL("b%d is an %s: it cannot be stored", i->buffer,
@@ -62,8 +85,10 @@ static bool check_store(KCheck *c, int n) {
   if (c->depends[n] >> c->k->n_par)
     KFAIL("the store depends on a reduced dimension");
   if (c->store_of[i->buffer] >= 0)
-    KFAIL("b%d is stored twice in one kernel", i->buffer);
+    return true; /* looked at with the first */
   c->store_of[i->buffer] = n;
+  if (!side_by_side(c->k, i, &count, &apart))
+    KFAIL("b%d is stored twice in one kernel", i->buffer);
   if (i->accumulate && !dtype_is_float(i->type))
     KFAIL("a store that adds is of f32 or f64, not %s", dtype_name[i->type]);
   if (i->accumulate && !c->filled[i->buffer])
@@ -75,6 +100,7 @@ static bool check_load(KCheck *c, int n) {
   const Instr *i = &c->k->instr[n];
   const Buffer *b = &c->f->buffer[i->buffer];
   int s = c->store_of[i->buffer];
+  int64_t count, apart;
   c->v.instr = n;
   if (b->kind == BUF_SCALAR && !strcmp(b->name, "seed"))
     KFAIL("the seed is not a number to load");
@@ -83,7 +109,8 @@ static bool check_load(KCheck *c, int n) {
   if (s < 0)
     return true;
   const Instr *store = &c->k->instr[s];
-  if (store->accumulate || store->in[1] >= 0 || i->in[1] >= 0 ||
+  side_by_side(c->k, store, &count, &apart);
+  if (count > 1 || store->accumulate || store->in[1] >= 0 || i->in[1] >= 0 ||
       !affine_equal(&store->at, &i->at, MAX_DIMS))
     KFAIL("%%%d loads other elements of b%d than this kernel stores", n,
           i->buffer);
