@@ -60,7 +60,8 @@ $(BUILD)/%.o: %.c
 $(GENERATED:.c=.o): %.o: %.c
 	$(CC) $(FLAGS) $(filter-out -Wconversion,$(WARN)) -Wno-unused-function \
 	  -Wno-unused-but-set-variable -c $< -o $@ $(CFLAGS)
-$(RUNTIME): EXTRA = -ffunction-sections -fdata-sections -fPIC
+$(RUNTIME): EXTRA = -ffunction-sections -fdata-sections -fPIC \
+  -fno-asynchronous-unwind-tables
 $(BUILD)/codegen/%.o: EXTRA = -isystem $(shell $(LLVM_CONFIG) --includedir)
 $(BUILD)/tests/%.o: EXTRA = -DBUILD='"$(BUILD)"'
 $(COMPILER): | $(GENERATED)

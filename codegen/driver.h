@@ -51,7 +51,7 @@ typedef struct Options {
   const char *output, *cpu, *variant, *stage, *format, *entry, *emit, *passes,
       *diagnostics, *data, *replay;
   int64_t level, batch, steps, threads;
-  bool verbose, assembly, strip, gradients, no_cache, profile, check, help;
+  bool verbose, assembly, strip, gradients, no_cache, direct, profile, check, help;
   int n_defines, cap_defines;
   Define *defines;
   NetOptions run; /* run and test */

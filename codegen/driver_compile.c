@@ -155,14 +155,27 @@ static bool front_end(Compile *c, Point last) {
   return c->program;
 }
 
+/* Whether the plan keeps a limit of memory that nobody minds while it is made. */
+static bool fits(PassRun run, const Module *m) {
+  Module free = *m;
+  Stage stage = {.module = &free};
+  free.limit = 0;
+  run.times = false;
+  for (PassId p = PASS_FUSE; p < PASS_COUNT; p++) pass_run(&run, p, &stage);
+  return stage.kernels->bytes <= m->limit;
+}
+
 /* Graphs to planned kernels. */
 static bool run_passes(Compile *c, Point last) {
   PassRun run = {.arena = c->arena,
                  .diags = &c->diags,
                  .times = c->o->verbose,
+                 .direct = c->o->direct,
                  .cpu = cpu_find(c->arena, target_cpu(c->target),
                                  target_features(c->target))};
   for (PassId p = 0; p < PASS_COUNT && AT_PASS + (int)p <= (int)last; p++) {
+    if (p == PASS_FUSE && c->graphs->limit > 0 && !run.direct)
+      run.direct = !fits(run, c->graphs);
     if (!pass_run(&run, p, &c->stage)) return false;
     if (c->stage.module) c->graphs = c->stage.module;
   }

@@ -107,6 +107,8 @@ static Status run(Compile *c, const Plan *p) {
   if (!compile_target(c)) return STATUS_USAGE;
   r.cpu = cpu_find(c->arena, target_cpu(c->target),
                    target_features(c->target));
+  int64_t limit = c->stage.module ? c->stage.module->limit : c->stage.kernels->limit;
+  r.direct = c->o->direct || limit > 0;
   for (int i = 0; i < p->n; i++) {
     Status s = check_input(c->o, p->pass[i], &c->stage);
     if (s) return s;

@@ -91,6 +91,8 @@ static const Option options[] = {
     {"--no-cache", NULL, FLAG, false, FIELD(no_cache), 0, 0,
      IN(RUN) | IN(TEST) | IN(BENCH), "compile anew, and keep nothing for the next time",
      {0}},
+    {"--direct", NULL, FLAG, false, FIELD(direct), 0, 0, NET_FILE | IN(OPT),
+     "compute convolutions with all their products, and the batch as one", {0}},
     {"-v", NULL, FLAG, false, FIELD(verbose), 0, 0, NET_FILE | IN(OPT),
      "tell where the time goes", {0}},
     {"--help", NULL, FLAG, false, FIELD(help), 0, 0,

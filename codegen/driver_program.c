@@ -139,7 +139,7 @@ static uint64_t hash_of(Arena *a, const Module *m) {
   uint64_t hash = 14695981039346656037u;
   Text t;
   text_init(&t, a);
-  Module unlimited = *m; /* a limit changes no bit of what is computed */
+  Module unlimited = *m; /* a limit changes no meaning */
   unlimited.limit = 0;
   print_module(&t, &unlimited);
   for (const char *s = t.s; *s;) {

@@ -261,6 +261,8 @@ static int rand_vectors(const Search *f, int dim) {
              : RAND_VECTORS;
 }
 
+enum { MOST_CODE = 256 }; /* instructions times vectors: more only takes room */
+
 /* The best schedule with this vector dimension, by arithmetic alone. */
 static void try_arithmetic(Search *f, int dim, Best *best) {
   const Kernel *k = f->facts.k;
@@ -281,6 +283,7 @@ static void try_arithmetic(Search *f, int dim, Best *best) {
   int64_t vectors = dim < 0 ? 1 : ceil_div(k->extent[dim], s.lanes);
   for (int n = 1; n <= 6 && n <= vectors; n += n < 4 ? 1 : 2) {
     if (dim >= k->n_par && n > 1) break;
+    if (k->n_red == 0 && n > 1 && n * k->n_instrs > MOST_CODE) break;
     if (dim >= 0) s.tile[dim] = n;
     try_tiles(f, &s, best, can);
     if (n == 1 && k->n_red == 0) try_squares(f, &s, best);

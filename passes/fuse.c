@@ -62,12 +62,14 @@ static int cost_of(const Fuse *s, const Node *n) {
 }
 
 /* Where a shared node's buffer goes: behind the permutes and reshapes that all its
- * readers see it through, so that the kernel stores in their order. */
+ * readers see it through, so that the kernel stores in their order. A concat keeps
+ * its own, in which whoever made it put its parts. */
 static const Node *behind_views(const Fuse *s, const Node *n) {
+  bool keeps = n->op == OP_CONCAT;
   for (;;) {
     const Node *user = s->user[n->id];
     if (s->users[n->id] != 1 ||
-        (user->op != OP_PERMUTE && user->op != OP_RESHAPE))
+        (user->op != OP_RESHAPE && (user->op != OP_PERMUTE || keeps)))
       return n;
     n = user;
   }
@@ -87,6 +89,14 @@ static const Node *drawn_as(const Fuse *s, const Node *rand) {
   return is_one_number(user->in[user->in[0] == rand]) ? user : rand;
 }
 
+/* An overlap-add has a buffer, or if nobody reads it but a pad with zeros, that one:
+ * zeros are filled in anyway. */
+static const Node *folded_as(const Fuse *s, const Node *fold) {
+  const Node *user = s->user[fold->id];
+  bool padded = s->users[fold->id] == 1 && user->op == OP_PAD && user->attr.value == 0;
+  return padded ? user : fold;
+}
+
 /* Which nodes are materialised, as far as that can be told beforehand. */
 static void choose(Fuse *s) {
   for (int i = 0; i < s->g->n_outputs; i++) {
@@ -99,9 +109,12 @@ static void choose(Fuse *s) {
     s->cost[i] = cost_of(s, n);
     bool shared = s->uses[i] > 1 &&
                   (info->reduces || (info->elementwise && s->cost[i] > CHEAP));
-    if (shared) s->mat[behind_views(s, n)->id] = true;
+    if (shared && n->op != OP_FOLD) s->mat[behind_views(s, n)->id] = true;
     if (n->op == OP_RAND) s->mat[drawn_as(s, n)->id] = true;
-    if (n->op == OP_FOLD || n->op == OP_SCATTER) s->mat[i] = true;
+    if (n->op == OP_FOLD) s->mat[folded_as(s, n)->id] = true;
+    if (n->op == OP_SCATTER) s->mat[i] = true;
+    if (n->op == OP_CONCAT && s->cost[i] > CHEAP * n->n_in)
+      s->mat[behind_views(s, n)->id] = true;
     /* one overlap-add does for both axes of a picture */
     if (n->op == OP_FOLD && n->in[0]->op == OP_FOLD && s->uses[n->in[0]->id] == 1)
       s->mat[n->in[0]->id] = false;
@@ -200,7 +213,7 @@ static bool reshape_strides(const Type *result, const int64_t *rs,
 /* The store of a root: into the root's buffer, seen from the axes of `n`. */
 typedef struct Root {
   const Node *n;
-  int64_t stride[MAX_RANK];
+  int64_t base, stride[MAX_RANK];
   bool accumulate;
 } Root;
 
@@ -214,6 +227,9 @@ static bool peel(const Fuse *s, Root *root) {
     stride[n->type.rank] = stride[axis] * n->attr.num[2];
     stride[axis] *= n->attr.num[1];
     root->accumulate = true;
+  } else if (n->op == OP_PAD && x->op == OP_FOLD && !s->mat[x->id]) {
+    memcpy(stride, root->stride, sizeof stride);
+    root->base += stride[n->attr.num[0]] * n->attr.num[1];
   } else if (n->op == OP_PERMUTE && !s->mat[x->id] && !fuse_is_leaf(x)) {
     for (int i = 0; i < n->type.rank; i++)
       stride[n->attr.axes[i]] = root->stride[i];
@@ -282,6 +298,34 @@ static void scatter_kernel(Fuse *s, const Node *n) {
   kernel_add(s->arena, s->k, &i);
 }
 
+/* Parts of one shape that lie side by side: one kernel computes and stores all. */
+static bool is_row_of_parts(const Root *root) {
+  const Node *n = root->n;
+  if (n->op != OP_CONCAT || root->accumulate) return false;
+  for (int i = 1; i < n->n_in; i++)
+    if (!type_equal(&n->in[i]->type, &n->in[0]->type)) return false;
+  return true;
+}
+
+/* The parts side by side, or the one value. */
+static void store_root(Fuse *s, const Root *root, int buffer, DType type) {
+  const Node *n = root->n;
+  bool parts = is_row_of_parts(root);
+  int axis = parts ? (int)n->attr.num[0] : 0;
+  const Type *shape = parts ? &n->in[0]->type : &n->type;
+  begin_kernel(s, shape);
+  Affine idx[MAX_RANK] = {0}, at = {.base = root->base};
+  for (int i = 0; i < shape->rank; i++) {
+    idx[i].coef[i] = 1;
+    at.coef[i] = root->stride[i];
+  }
+  for (int i = 0; i < (parts ? n->n_in : 1); i++) {
+    int value = fuse_emit(s, parts ? n->in[i] : n, idx, -1);
+    store(s, buffer, type, at, value, root->accumulate);
+    if (parts) at.base += root->stride[axis] * shape->dim[axis];
+  }
+}
+
 static void root_kernel(Fuse *s, const Node *n) {
   Root root = {.n = n};
   row_major(&n->type, root.stride);
@@ -290,15 +334,8 @@ static void root_kernel(Fuse *s, const Node *n) {
   if (n->op == OP_SCATTER) {
     scatter_kernel(s, n);
   } else {
-    begin_kernel(s, &root.n->type);
     s->self = root.n == n ? n : NULL;
-    Affine idx[MAX_RANK] = {0}, at = {0};
-    for (int i = 0; i < root.n->type.rank; i++) {
-      idx[i].coef[i] = 1;
-      at.coef[i] = root.stride[i];
-    }
-    int value = fuse_emit(s, root.n, idx, -1);
-    store(s, s->buffer[n->id], n->type.dtype, at, value, root.accumulate);
+    store_root(s, &root, s->buffer[n->id], n->type.dtype);
     s->self = NULL;
   }
   add_locs(s->k, s->arena, n);
@@ -361,8 +398,13 @@ static KFunc *build(Fuse *s) {
   return s->f;
 }
 
-static KFunc *fuse_graph(Arena *a, const Graph *from) {
-  const Graph *g = fuse_pads(a, fuse_slices(a, fuse_folds(a, from)));
+static Graph *rewritten(Arena *a, const Graph *g, bool direct) {
+  Graph *r = fuse_slices(a, fuse_folds(a, g));
+  return fuse_pads(a, direct ? r : fuse_winograd(a, r));
+}
+
+static KFunc *fuse_graph(Arena *a, const Graph *from, bool direct) {
+  const Graph *g = rewritten(a, from, direct);
   size_t n = (size_t)g->n_nodes + 1;
   Fuse s = {.arena = a, .g = g};
   s.uses = arena_alloc(a, n * sizeof *s.uses);
@@ -381,13 +423,13 @@ static KFunc *fuse_graph(Arena *a, const Graph *from) {
   return f;
 }
 
-KModule *pass_fuse(Arena *a, const Module *m) {
+KModule *pass_fuse(Arena *a, const Module *m, bool direct) {
   KModule *k = arena_alloc(a, sizeof *k);
   *k = (KModule){.arena = a, .n_vars = m->n_vars, .var = m->var,
                  .limit = m->limit, .limit_at = m->limit_at, .scalars = -1, .bytes = -1};
   k->var_offset = arena_alloc(a, (size_t)(m->n_vars + 1) * sizeof(int64_t));
   for (int i = 0; i < m->n_vars; i++) k->var_offset[i] = -1;
   for (int i = 0; i < m->n_graphs; i++)
-    k->func[k->n_funcs++] = fuse_graph(a, m->graph[i]);
+    k->func[k->n_funcs++] = fuse_graph(a, m->graph[i], direct);
   return k;
 }

@@ -37,10 +37,25 @@ Affine fuse_offset(const Type *t, const Affine *idx);
 /* Rewrites of the graph that only pay when kernels are built from it.
  * fuse_fold.c: overlap-adds of contractions as contractions.
  * fuse_slice.c: contractions of which a slice is kept.
- * fuse_pad.c: values that are read with and without a border. */
+ * fuse_pad.c: values that are read with and without a border.
+ * winograd*.c: convolutions with fewer products. */
 Graph *fuse_folds(Arena *a, const Graph *g);
 Graph *fuse_slices(Arena *a, const Graph *g);
 Graph *fuse_pads(Arena *a, const Graph *g);
+Graph *fuse_winograd(Arena *a, const Graph *g);
+
+/* fuse_fold.c: the dot below a chain of permutes, or NULL; axis[i] is its axis that is
+ * axis i of x. */
+Node *fuse_dot_below(Node *x, int *axis);
+/* The operands of a dot whose axis k is folded into axis y, with their roles: `rows`
+ * has the folded axis among its free ones, `taps` the window's. */
+typedef struct FoldParts {
+  Node *rows, *taps;
+  bool swapped; /* rows is the dot's second operand */
+  int batch, contract, row_axis, tap_axis; /* axes of the operands */
+} FoldParts;
+/* False: both axes are of one operand, or of both. */
+bool fuse_fold_parts(const Node *dot, int y, int k, FoldParts *p);
 
 /* fuse_order.c: an order of execution in which updates may be in place. */
 void fuse_order(Arena *a, KFunc *f);

@@ -14,8 +14,7 @@
 /* Products more than this share of those needed cost more than they save. */
 static const double most_products = 1.35;
 
-/* The dot below a chain of permutes; axis[i] is its axis that is axis i of x. */
-static Node *dot_below(Node *x, int *axis) {
+Node *fuse_dot_below(Node *x, int *axis) {
   for (int i = 0; i < x->type.rank; i++) axis[i] = i;
   while (x->op == OP_PERMUTE) {
     int below[MAX_RANK];
@@ -27,15 +26,7 @@ static Node *dot_below(Node *x, int *axis) {
   return x->op == OP_DOT ? x : NULL;
 }
 
-/* A dot's operands with their roles: `rows` has the folded axis among its free
- * ones, `taps` the window's. */
-typedef struct Parts {
-  Node *rows, *taps;
-  bool swapped; /* rows is the dot's second operand */
-  int batch, contract, row_axis, tap_axis; /* axes of the operands */
-} Parts;
-
-static bool find_parts(const Node *dot, int y, int k, Parts *p) {
+bool fuse_fold_parts(const Node *dot, int y, int k, FoldParts *p) {
   p->batch = (int)dot->attr.num[0];
   p->contract = (int)dot->attr.num[1];
   int a_rank = dot->in[0]->type.rank - p->contract; /* of the result's front */
@@ -89,9 +80,9 @@ static Node *pad_below(Graph *g, Node *x, int axis, int64_t before,
 static Node *fold_as_dot(Graph *g, const Node *n, Node *x) {
   int64_t y = n->attr.num[0], stride = n->attr.num[1], step = n->attr.num[2];
   int axis[MAX_RANK], last = x->type.rank - 1;
-  Parts p;
-  Node *dot = stride == 1 ? dot_below(x, axis) : NULL;
-  if (dot == NULL || !find_parts(dot, axis[y], axis[last], &p)) return NULL;
+  FoldParts p;
+  Node *dot = stride == 1 ? fuse_dot_below(x, axis) : NULL;
+  if (dot == NULL || !fuse_fold_parts(dot, axis[y], axis[last], &p)) return NULL;
   int64_t have = x->type.dim[y], taps = x->type.dim[last];
   int64_t want = n->type.dim[y], reach = (taps - 1) * step;
   if ((double)want > most_products * (double)have || want < have + reach)

@@ -104,6 +104,18 @@ static bool is_contraction(const Kernel *k) {
   return false;
 }
 
+/* Whether it stores several parts of one buffer: a transform, whose results a
+ * contraction wants in its order. */
+static bool is_transform(const Kernel *k) {
+  const Instr *last = NULL;
+  for (const Instr *i = k->instr; i < k->instr + k->n_instrs; i++) {
+    if (i->kop != K_STORE) continue;
+    if (last != NULL && last->buffer == i->buffer) return true;
+    last = i;
+  }
+  return false;
+}
+
 static bool stores_to(const Kernel *k, int buffer) {
   for (int n = 0; n < k->n_instrs; n++)
     if (k->instr[n].kop == K_STORE && k->instr[n].buffer == buffer) return true;
@@ -161,7 +173,8 @@ static bool may_move(const Search *s, int buffer) {
   const Ids *users = &s->users[buffer];
   bool contracted = false, changed = false;
   for (int i = 0; i < users->n; i++) {
-    contracted |= is_contraction(s->f->kernel[users->id[i]]);
+    const Kernel *k = s->f->kernel[users->id[i]];
+    contracted |= is_contraction(k) || is_transform(k);
     changed |= s->changed[users->id[i]] > s->tried[buffer];
   }
   return contracted && changed && can_move(s, buffer);

@@ -19,11 +19,11 @@ static void run(PassRun *r, PassId pass, Stage *s) {
   case PASS_GRAD: s->module = pass_grad(a, s->module, r->diags); break;
   case PASS_SIMPLIFY: s->module = pass_simplify(a, s->module, r->diags); break;
   case PASS_FUSE:
-    s->kernels = pass_fuse(a, s->module);
+    s->kernels = pass_fuse(a, s->module, r->direct);
     s->module = NULL;
     break;
   case PASS_SCHEDULE:
-    s->kernels = pass_schedule(a, s->kernels, &r->cpu);
+    s->kernels = pass_schedule(a, s->kernels, &r->cpu, r->direct);
     break;
   case PASS_RECOMPUTE:
     s->kernels = pass_recompute(a, s->kernels, &r->cpu, r->diags);

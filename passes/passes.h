@@ -16,8 +16,9 @@ Module *pass_simplify(Arena *a, const Module *m, Diags *d);
 /* The same; `loose` also applies rules that infinities, NaN or rounding break. */
 Module *simplify_module(Arena *a, const Module *m, bool loose);
 
-/* fuse.c: from graphs to kernels. Needs no OP_GRAD; keeps locations. */
-KModule *pass_fuse(Arena *a, const Module *m);
+/* fuse.c: from graphs to kernels. Needs no OP_GRAD; keeps locations. `direct`:
+ * convolutions with all their products, which needs less memory. */
+KModule *pass_fuse(Arena *a, const Module *m, bool direct);
 
 /* cpu.c: what the cost model knows of a processor. */
 typedef struct Cpu {
@@ -30,8 +31,9 @@ typedef struct Cpu {
 Cpu cpu_find(Arena *a, const char *name, const char *features);
 
 /* schedule.c: how each kernel's loops are run on this processor. Merges
- * dimensions that need not be apart, then asks the cost model. */
-KModule *pass_schedule(Arena *a, const KModule *m, const Cpu *cpu);
+ * dimensions that need not be apart, then asks the cost model. `direct`: a batch
+ * stays whole, which `recompute` needs. */
+KModule *pass_schedule(Arena *a, const KModule *m, const Cpu *cpu, bool direct);
 /* choose.c: the schedule of a kernel that the cost model (cost.c) likes best. */
 typedef struct Choice {
   Schedule schedule;
@@ -70,6 +72,7 @@ typedef struct PassRun {
   Arena *arena;
   Diags *diags;
   Cpu cpu;          /* for `schedule` */
+  bool direct;      /* for `fuse` and `schedule` */
   bool times;       /* -v: a line for each pass on stderr */
 } PassRun;
 /* Runs one pass and the verifier after it (a violation is a defect). False after

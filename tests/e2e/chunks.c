@@ -1,6 +1,6 @@
 /* A batch that runs in chunks: the same bits on any number of threads and as an
- * executable, and up to rounding the same losses as with the batch whole, which a
- * limit of memory far away keeps it. What groups look like is shown in
+ * executable, and up to rounding the same losses as with the batch whole and all
+ * products of the convolutions (--direct). What groups look like is shown in
  * tests/golden/schedule and tests/golden/plan. */
 #include <math.h>
 #include <stdio.h>
@@ -23,7 +23,6 @@ static const char program[] =
     "  batch     = %d\n"
     "  epochs    = 2\n"
     "  seed      = 3\n"
-    "%s"
     "}\n";
 
 typedef struct Path {
@@ -37,18 +36,18 @@ static Path path_of(const char *name) {
   return p;
 }
 
-static Path write_program(const char *name, const char *norm, int batch,
-                          const char *line) {
+static Path write_program(const char *name, const char *norm, int batch) {
   char text[2048];
   Path path = path_of(name);
-  int n = snprintf(text, sizeof text, program, norm, batch, line);
+  int n = snprintf(text, sizeof text, program, norm, batch);
   check_write(path.s, text, (size_t)n);
   return path;
 }
 
-/* The groups of the training function. */
-static int groups_of(const char *path) {
-  const char *const argv[] = {check_netc(), "dump", "--stage=plan", path, NULL};
+/* The groups of the training function, compiled with an option. */
+static int groups_of(const char *path, const char *option) {
+  const char *const argv[] = {check_netc(), "dump", "--stage=plan", path, option,
+                              NULL};
   Run r = check_run(60, argv);
   const char *at = strstr(r.out, "func train"), *end = NULL;
   int n = 0;
@@ -62,9 +61,9 @@ static int groups_of(const char *path) {
 }
 
 static void keeps_bits(void) {
-  Path path = write_program("chunks.net", "", 64, "");
+  Path path = write_program("chunks.net", "", 64);
   Path log = path_of("one.log"), save = path_of("one.st");
-  int groups = groups_of(path.s);
+  int groups = groups_of(path.s, "-v");
   check_that(groups == 1, "%d groups", groups);
   check_train((const char *const[]){check_netc(), "run", path.s, "--threads", "1",
                               NULL}, log.s, save.s);
@@ -97,14 +96,12 @@ static const char *next_loss(const char *at, double *loss) {
 }
 
 static void compare(const char *norm, int batch, int least_groups) {
-  Path cut = write_program("cut.net", norm, batch, "");
-  Path whole =
-      write_program("whole.net", norm, batch, "  limit memory = 1000000000\n");
-  int groups = groups_of(cut.s);
-  check_that(groups >= least_groups && groups_of(whole.s) == 0, "%d groups", groups);
-  check_train((const char *const[]){check_netc(), "run", cut.s, NULL},
+  Path path = write_program("cut.net", norm, batch);
+  int groups = groups_of(path.s, "-v"), whole = groups_of(path.s, "--direct");
+  check_that(groups >= least_groups && whole == 0, "%d groups", groups);
+  check_train((const char *const[]){check_netc(), "run", path.s, NULL},
         check_path("cut.log"), check_path("cut.st"));
-  check_train((const char *const[]){check_netc(), "run", whole.s, NULL},
+  check_train((const char *const[]){check_netc(), "run", path.s, "--direct", NULL},
         check_path("whole.log"), check_path("whole.st"));
   size_t n;
   char *x = check_read(check_path("cut.log"), &n);

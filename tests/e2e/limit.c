@@ -1,5 +1,6 @@
-/* `limit memory`: the plan stays below it, the training is the same to the bit, and
- * a limit that cannot be kept is refused. What is computed again, and when, is shown
+/* `limit memory`: the plan stays below it, the training is the same to the bit as
+ * with --direct, or where the limit is far away as without it, and a limit that
+ * cannot be kept is refused. What is computed again, and when, is shown
  * in tests/golden/recompute. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,9 +35,9 @@ static const char *write_program(const char *name, const char *line) {
   return path;
 }
 
-/* The bytes that `summary` tells; -1: it fails. */
-static long memory_of(const char *path) {
-  const char *const argv[] = {check_netc(), "summary", path, NULL};
+/* The bytes that `summary` tells with an option; -1: it fails. */
+static long memory_of(const char *path, const char *option) {
+  const char *const argv[] = {check_netc(), "summary", path, option, NULL};
   Run r = check_run(60, argv);
   long bytes = -1;
   const char *line = strstr(r.out, "memory");
@@ -50,13 +51,13 @@ static long memory_of(const char *path) {
 static void keeps_bits(void) {
   char line[64], tight[256], executable[256];
   const char *free_path = write_program("free.net", "");
-  long most = memory_of(free_path), limit = most * 8 / 10;
+  long most = memory_of(free_path, "--direct"), limit = most * 8 / 10;
   snprintf(line, sizeof line, "  limit memory = %ld\n", limit);
   snprintf(tight, sizeof tight, "%s", write_program("tight.net", line));
-  long less = memory_of(tight);
+  long less = memory_of(tight, "-v");
   check_that(less > 0 && less <= limit, "%ld bytes, and the limit is %ld", less,
              limit);
-  check_train((const char *const[]){check_netc(), "run", check_path("free.net"), NULL},
+  check_train((const char *const[]){check_netc(), "run", check_path("free.net"), "--direct", NULL},
         check_path("free.log"), check_path("free.safetensors"));
   check_train((const char *const[]){check_netc(), "run", tight, NULL},
         check_path("tight.log"), check_path("tight.safetensors"));
@@ -75,6 +76,21 @@ static void keeps_bits(void) {
        check_path("exe.safetensors"));
 }
 
+/* Where all fits anyway, a limit changes nothing. */
+static void is_far(void) {
+  char line[64], far[256];
+  const char *free_path = write_program("free.net", "");
+  long most = memory_of(free_path, "-v");
+  check_that(most > memory_of(free_path, "--direct"), "%ld bytes", most);
+  snprintf(line, sizeof line, "  limit memory = %ld\n", most);
+  snprintf(far, sizeof far, "%s", write_program("far.net", line));
+  check_train((const char *const[]){check_netc(), "run", check_path("free.net"), NULL},
+        check_path("free.log"), check_path("free.safetensors"));
+  check_train((const char *const[]){check_netc(), "run", far, NULL},
+        check_path("far.log"), check_path("far.safetensors"));
+  check_same_files(check_path("free.safetensors"), check_path("far.safetensors"));
+}
+
 static void refuses(void) {
   const char *const argv[] = {check_netc(), "run",
                               write_program("small.net",
@@ -90,6 +106,7 @@ static void refuses(void) {
 
 void suite_limit(void) {
   check_suite("limit", (const CheckTest[]){{"the same bits", keeps_bits},
+                                           {"far away", is_far},
                                            {"too small", refuses},
                                            {0}});
 }

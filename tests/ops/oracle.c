@@ -165,7 +165,7 @@ const char *oracle_compare(Arena *a, const Module *m, const Oracle *o) {
   if (t == NULL) return error;
   Cpu cpu = cpu_find(a, target_cpu(t), target_features(t));
   if (o->lanes > 0) cpu.lanes = o->lanes;
-  KModule *k = pass_plan(a, pass_schedule(a, pass_fuse(a, m), &cpu));
+  KModule *k = pass_plan(a, pass_schedule(a, pass_fuse(a, m, false), &cpu, false));
   Jit *jit = jit_new(a, t, k, &error);
   for (int i = 0; jit != NULL && error == NULL && i < m->n_graphs; i++)
     error = compare_function(a, m->graph[i], k, jit, o);

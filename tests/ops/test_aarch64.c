@@ -44,7 +44,7 @@ static void write_case(Campaign *x, Case *c, int number) {
   Arena *a = x->arena;
   Cpu cpu = cpu_find(a, target_cpu(x->target), target_features(x->target));
   KModule *k =
-      pass_plan(a, pass_schedule(a, pass_fuse(a, c->module), &cpu));
+      pass_plan(a, pass_schedule(a, pass_fuse(a, c->module, false), &cpu, false));
   k->arena = a;
   c->kernels = k;
   Oracle o = oracle_of(c);

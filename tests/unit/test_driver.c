@@ -224,7 +224,7 @@ static void reports(void) {
                 "--entry=train", MODEL);
   holds(text, "\ntrain: ");
   holds(text, "v: vector ");
-  holds(text, "13 dropout1 conv1");
+  holds(text, "16 fc1 relu3");
   holds(text, "contractions take ");
   check_that(!strstr(text, "evaluate"), "one function alone");
   free(text);
