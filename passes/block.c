@@ -21,8 +21,10 @@ enum {
   CACHE_BYTES = 1 << 20, /* of the second cache: what a kernel touches of a chunk */
   WEIGHT_BYTES = 1 << 19, /* that a kernel may read again for each chunk */
   LEAST_CHUNK = 16, /* samples: a vector */
+  LEAST_SUM = 8,    /* products of a part's sum, which is stored and added up */
   MOST_PARTS = 8
 };
+static const double part_cycles = 100000; /* worth a wait for threads */
 
 typedef enum Role {
   ALONE, /* not of the samples, or not simply */
@@ -178,11 +180,33 @@ static int64_t chunk_samples(int64_t batch, int64_t fit) {
   return chunk;
 }
 
+/* Cycles of the kernels of samples, as they are given. */
+static double sample_cycles(const Blocking *b, Memo *memo) {
+  double sum = 0;
+  for (int i = 0; i < b->f->n_kernels; i++) {
+    Kernel *k = kernel_copy(b->arena, b->f->kernel[i]);
+    simplify_loops(k);
+    if (b->role[i] != ALONE) sum += memo_choose(memo, k).cycles;
+  }
+  return sum;
+}
+
+/* A batch that fits, but is too small for vectors of samples: parts of two samples
+ * or more, for threads. Kernel by kernel they would wait for each other all the
+ * time. 0: it is too little work for that. */
+static int64_t part_samples(const Blocking *b, Memo *memo) {
+  if (b->batch >= LEAST_CHUNK || sample_cycles(b, memo) < part_cycles) return 0;
+  for (int64_t chunk = b->batch / 2; chunk >= 2; chunk--)
+    if (b->batch % chunk == 0) return chunk;
+  return 0;
+}
+
 /* False: the batch stays whole. */
-static bool choose_chunks(Blocking *b) {
-  int64_t fit = fitting_samples(b);
-  if (fit < LEAST_CHUNK || fit >= b->batch || !has_stages(b)) return false;
-  int64_t chunk = chunk_samples(b->batch, fit), parts = 1;
+static bool choose_chunks(Blocking *b, Memo *memo) {
+  int64_t fit = fitting_samples(b), parts = 1;
+  if (fit < LEAST_CHUNK || !has_stages(b)) return false;
+  int64_t chunk = fit < b->batch ? chunk_samples(b->batch, fit)
+                                 : part_samples(b, memo);
   if (chunk == 0) return false;
   int64_t chunks = b->batch / chunk;
   for (int64_t p = 2; p <= MOST_PARTS; p++)
@@ -217,6 +241,13 @@ static void place_sums(const Blocking *b, Kernel *k) {
   }
 }
 
+/* A sum over so few products is better made of the whole batch, behind the group. */
+static bool is_short(const Blocking *b, const Kernel *k) {
+  int64_t products = 1;
+  for (int d = k->n_par; d < kernel_dims(k); d++) products *= k->extent[d];
+  return products < LEAST_SUM * chunks_of(b);
+}
+
 static void cut_all(Blocking *b) {
   KFunc *f = b->f;
   size_t most = 2 * (size_t)f->n_kernels + 1;
@@ -224,7 +255,7 @@ static void cut_all(Blocking *b) {
   int n = 0;
   for (int i = 0; i < f->n_kernels; i++) {
     Kernel *k = f->kernel[i], *part, *total;
-    if (b->role[i] == ALONE) {
+    if (b->role[i] == ALONE || (b->role[i] == SUMS && is_short(b, k))) {
       all[n++] = k;
       continue;
     }
@@ -244,7 +275,7 @@ static void cut_all(Blocking *b) {
   f->cap_kernels = (int)most;
 }
 
-Blocking *block_begin(Arena *a, KFunc *f) {
+Blocking *block_begin(Arena *a, KFunc *f, Memo *memo) {
   Blocking *b = arena_alloc(a, sizeof *b);
   *b = (Blocking){.arena = a, .f = f, .batch = batch_of(f)};
   b->dim = arena_alloc(a, (size_t)(f->n_kernels + 1) * sizeof *b->dim);
@@ -252,7 +283,7 @@ Blocking *block_begin(Arena *a, KFunc *f) {
   b->batched = arena_alloc(a, (size_t)(f->n_buffers + 1));
   if (b->batch < 2) return NULL;
   find_samples(b);
-  if (!choose_chunks(b)) return NULL;
+  if (!choose_chunks(b, memo)) return NULL;
   for (int i = 0; i < f->n_buffers; i++)
     if (b->batched[i]) {
       f->buffer[i].type.dim[0] /= chunks_of(b);

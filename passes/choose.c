@@ -8,7 +8,7 @@
 
 #include "passes/schedule.h"
 
-enum { PARALLEL_CYCLES = 16000 }; /* below this, one thread is as fast */
+enum { PARALLEL_CYCLES = 6000 }; /* below this, one thread is as fast */
 
 /* What is known of the kernel before a vector dimension is chosen. */
 typedef struct Search {

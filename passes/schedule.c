@@ -79,7 +79,7 @@ KModule *pass_schedule(Arena *a, const KModule *m, const Cpu *cpu,
     KFunc *f = out->func[i] = arena_alloc(a, sizeof *f);
     *f = function_copy(a, m->func[i]);
     split_loops(f);
-    Blocking *blocks = direct ? NULL : block_begin(a, f);
+    Blocking *blocks = direct ? NULL : block_begin(a, f, memo);
     layout_choose(a, f, memo);
     for (int j = 0; j < f->n_kernels; j++) {
       simplify_loops(f->kernel[j]);

@@ -91,7 +91,7 @@ typedef struct Blocking Blocking;
 /* Makes of the kernels of f, where they can be, those of one chunk; the batch's
  * buffers are then as large as that, and local. NULL: that would not be worth it,
  * and all is as it was. */
-Blocking *block_begin(Arena *a, KFunc *f);
+Blocking *block_begin(Arena *a, KFunc *f, Memo *memo);
 /* Once the kernels have their schedules: the groups, and the whole batch again. */
 void block_end(Blocking *b, Memo *memo);
 

@@ -60,8 +60,8 @@ static int groups_of(const char *path, const char *option) {
   return n;
 }
 
-static void keeps_bits(void) {
-  Path path = write_program("chunks.net", "", 64);
+static void keeps_bits_of(int batch) {
+  Path path = write_program("chunks.net", "", batch);
   Path log = path_of("one.log"), save = path_of("one.st");
   int groups = groups_of(path.s, "-v");
   check_that(groups == 1, "%d groups", groups);
@@ -84,6 +84,11 @@ static void keeps_bits(void) {
   check_train((const char *const[]){executable.s, "--threads", "2", NULL},
         check_path("exe.log"), check_path("exe.st"));
   check_same_files(save.s, check_path("exe.st"));
+}
+
+static void keeps_bits(void) {
+  keeps_bits_of(64);
+  keeps_bits_of(4); /* parts of two samples, for threads */
 }
 
 /* The next number behind "loss": in a log; NULL: there is none. */
@@ -122,6 +127,7 @@ static void compare(const char *norm, int batch, int least_groups) {
 static void as_whole(void) {
   compare("", 64, 1);             /* one turn a part */
   compare("", 48, 1);             /* three parts */
+  compare("", 9, 1);              /* three of three samples */
   compare("batchnorm -> ", 64, 2); /* sums between the groups */
 }
 
