@@ -31,7 +31,7 @@ typedef struct Search {
   Ids *users;           /* of each buffer: the kernels that touch it */
   Ids *copies;          /* that run just before a kernel */
   int *before;          /* of each copy: that kernel */
-  Kernel **rest;        /* that runs just behind one: NULL or its partial sums' */
+  Kernel **rest;        /* that runs just behind one, see take_apart; or NULL */
   int clock, *changed;  /* of each kernel: when */
   int *tried, *refused; /* of each buffer and kernel: when it was tried last */
 } Search;
@@ -39,10 +39,10 @@ typedef struct Search {
 enum {
   SMALL = 64,          /* elements: not worth a thought */
   SMALL_KERNEL = 6000, /* cycles */
-  COPY_CYCLES = 2,     /* for each element of a copy; a quarter for a byte */
   ROUNDS = 2
 };
 static const double worth = 0.97; /* a gain below this is within the model's error */
+static const double copy_byte = 0.125; /* of a copy's cycles, for lines the caches lose */
 
 static void add_id(Arena *a, Ids *ids, int id) {
   ids->id = arena_grow(a, ids->id, ids->n, &ids->capacity, sizeof *ids->id);
@@ -338,14 +338,14 @@ typedef struct BestCopy {
 static void try_copies(const Search *s, int kernel, int buffer, BestCopy *best) {
   const Kernel *k = s->f->kernel[kernel];
   const Type *t = &s->f->buffer[buffer].type;
+  double more = 1 + copy_byte * dtype_size[t->dtype];
   bool whole = s->f->buffer[buffer].local && !k->group; /* though it is a chunk's */
   if (type_count(t) < SMALL || stores_to(k, buffer) || whole) return;
-  double each = (double)COPY_CYCLES * (t->dtype == T_I1 ? 0.25 : 1);
-  double copying = each * (double)type_count(t);
   for (int axis = 0; axis < t->rank - 1; axis++) {
     if (t->dim[axis] == 1 || !simple_accesses(s, k, buffer, axis)) continue;
     int made = made_copy(s, kernel, buffer, axis);
-    double then = made >= 0 ? 0 : copying;
+    Kernel *copy = copy_kernel(s, s->trial, buffer, buffer, axis);
+    double then = made >= 0 ? 0 : kernel_cycles(s, copy) * more;
     if (then < best->cycles)
       then += kernel_cycles(
           s, moved_kernel(s->trial, s, k, buffer, axis, buffer));
@@ -353,10 +353,11 @@ static void try_copies(const Search *s, int kernel, int buffer, BestCopy *best) 
   }
 }
 
-/* Tries a copy of an operand of a contraction. */
+/* Tries a copy of an operand of a contraction, or of what is transformed for one. */
 static void improve_kernel(Search *s, int kernel) {
   const Kernel *k = s->f->kernel[kernel];
-  if (s->changed[kernel] <= s->refused[kernel] || !is_contraction(k) ||
+  if (s->changed[kernel] <= s->refused[kernel] ||
+      (!is_contraction(k) && !is_transform(k)) ||
       cost_now(s, kernel) < (double)SMALL_KERNEL)
     return;
   s->refused[kernel] = ++s->clock;
@@ -412,12 +413,14 @@ static void fresh_trial(Search *s) {
   s->trial = arena_new();
 }
 
-/* Makes sums in blocks where that is better; `rest` of a kernel adds them up. */
-static void part_sums(Search *s) {
+/* Makes sums in blocks, and draws in order, where that is better; `rest` of a kernel
+ * adds the sums up, or brings what was drawn into the order that is wanted. */
+static void take_apart(Search *s) {
   KFunc *f = s->f;
   for (int i = 0; i < s->n_given; i++) {
     fresh_trial(s);
     partial_sums(s->arena, s->trial, f, s->memo, &f->kernel[i], &s->rest[i]);
+    draw_apart(s->arena, s->trial, f, s->memo, &f->kernel[i], &s->rest[i]);
   }
 }
 
@@ -502,7 +505,7 @@ void layout_choose(Arena *a, KFunc *f, Memo *memo) {
       best = i;
     }
   }
-  part_sums(&s[best]);
+  take_apart(&s[best]);
   order_kernels(&s[best]);
   for (int i = 0; i < STARTS; i++) arena_free(s[i].trial);
   *f = trial[best];

@@ -86,6 +86,11 @@ bool partial_can(const Kernel *k);
 void partial_sums_apart(Arena *a, KFunc *f, int64_t blocks, const Kernel *k,
                         Kernel **part, Kernel **total);
 
+/* draw.c: if *kernel better stores random numbers in the order in which they are
+ * drawn, makes it do so, and *rest the copy into the order that is wanted. */
+void draw_apart(Arena *a, Arena *trial, KFunc *f, Memo *memo, Kernel **kernel,
+                Kernel **rest);
+
 /* block.c: kernels for a chunk of the batch, and groups of them. */
 typedef struct Blocking Blocking;
 /* Makes of the kernels of f, where they can be, those of one chunk; the batch's
