@@ -60,6 +60,8 @@ typedef struct Work {
   double costly; /* exp, log, tanh .. */
 } Work;
 Work kernel_work(const KFunc *f, const Kernel *k);
+/* How often its group runs it; 1: it is in none. */
+double kernel_chunks(const Kernel *k);
 
 typedef struct Row { /* of the table */
   const Kernel *k;

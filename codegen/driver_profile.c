@@ -88,7 +88,7 @@ static void work_out(Profile *p, const Cpu *cpu) {
   double cycles = 0;
   for (int i = 0; i < p->n; i++) {
     Row *r = &p->row[i];
-    r->cycles = choose_schedule(r->k, cpu).cycles;
+    r->cycles = choose_schedule(r->k, cpu).cycles * kernel_chunks(r->k);
     cycles += r->cycles;
     p->us += r->us;
   }
@@ -143,6 +143,11 @@ static const char *source_text(Arena *a, const Kernel *k, const char *path) {
 }
 
 /* Text that is too long ends with two points. */
+/* That threads share. */
+static long long pieces_of(const Kernel *k) {
+  return k->group ? (long long)k->group->parts : (long long)k->schedule.pieces;
+}
+
 static const char *cut(Arena *a, const char *text, int width) {
   int n = (int)strlen(text);
   return n <= width ? text : arena_printf(a, "%.*s..", width - 2, text);
@@ -160,7 +165,7 @@ static void print_row(const Profile *p, const Row *r) {
          number_or_none(a, r->work.flops / seconds / 1e9, 1),
          r->work.flops > 0 ? arena_printf(a, "%.0f%%", 100 * r->peak) : "-",
          number_or_none(a, r->work.bytes / seconds / 1e9, 1),
-         r->cycles / 1e3, (long long)r->k->schedule.pieces, LOOPS_WIDTH,
+         r->cycles / 1e3, pieces_of(r->k), LOOPS_WIDTH,
          cut(a, loops_text(a, r->k), LOOPS_WIDTH),
          cut(a, source_text(a, r->k, p->b->o->file), SOURCE_WIDTH));
 }

@@ -29,19 +29,24 @@ static double elements(const KFunc *f, const Kernel *k, const Instr *i) {
   return n < all ? n : all;
 }
 
-/* Of one buffer: the access that reaches most of it counts, reading and writing
- * apart. */
+/* Of one buffer, reading and writing apart; no more than there are of it. */
 static double bytes_of(const KFunc *f, const Kernel *k, int buffer) {
-  double read = 0, written = 0;
+  const Buffer *b = &f->buffer[buffer];
+  double size = dtype_size[b->type.dtype], read = 0, written = 0;
+  double all = (double)type_count(&b->type) * size;
   for (int n = 0; n < k->n_instrs; n++) {
     const Instr *i = &k->instr[n];
     if ((i->kop != K_LOAD && i->kop != K_STORE) || i->buffer != buffer)
       continue;
-    double bytes = elements(f, k, i) * dtype_size[f->buffer[buffer].type.dtype];
-    if (i->kop == K_STORE && bytes > written) written = bytes;
-    if ((i->kop == K_LOAD || i->accumulate) && bytes > read) read = bytes;
+    double bytes = elements(f, k, i) * size;
+    if (i->kop == K_STORE) written += bytes;
+    if (i->kop == K_LOAD || i->accumulate) read += bytes;
   }
-  return read + written;
+  return (read < all ? read : all) + (written < all ? written : all);
+}
+
+double kernel_chunks(const Kernel *k) {
+  return k->group ? (double)(k->group->parts * k->group->turns) : 1;
 }
 
 Work kernel_work(const KFunc *f, const Kernel *k) {
@@ -59,6 +64,9 @@ Work kernel_work(const KFunc *f, const Kernel *k) {
       w.costly += points(k, depends[n]);
   }
   for (int b = 0; b < f->n_buffers; b++) w.bytes += bytes_of(f, k, b);
+  w.flops *= kernel_chunks(k);
+  w.costly *= kernel_chunks(k);
+  w.bytes *= kernel_chunks(k);
   return w;
 }
 
@@ -118,7 +126,7 @@ static const char *random_numbers(Arena *a, const Row *r, int threads) {
   for (int n = 0; n < k->n_instrs; n++)
     if (k->instr[n].kop == K_RAND)
       return arena_printf(a, "draws %.0f random numbers",
-                          points(k, (1u << k->n_par) - 1));
+                          points(k, (1u << k->n_par) - 1) * kernel_chunks(k));
   return NULL;
 }
 
@@ -131,7 +139,9 @@ static const char *functions(Arena *a, const Row *r, int threads) {
 
 static const char *one_thread(Arena *a, const Row *r, int threads) {
   (void)a;
-  if (threads < 2 || r->k->schedule.pieces > 1 || r->us < (double)THREADS_US)
+  bool shared = r->k->schedule.pieces > 1 ||
+                (r->k->group && r->k->group->parts > 1);
+  if (threads < 2 || shared || r->us < (double)THREADS_US)
     return NULL;
   return "runs on one thread";
 }
