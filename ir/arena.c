@@ -54,6 +54,13 @@ void arena_free(Arena *a) {
   free(a);
 }
 
+void arena_adopt(Arena *a, Arena *from) {
+  Block **end = &a->first;
+  while (*end) end = &(*end)->next;
+  *end = from->first;
+  free(from);
+}
+
 void *arena_alloc(Arena *a, size_t bytes) {
   if (bytes > SIZE_MAX - ALIGN)
     no_memory();

@@ -19,6 +19,8 @@
 typedef struct Arena Arena;
 Arena *arena_new(void);
 void arena_free(Arena *a);
+/* All memory of `from` becomes part of `a`; `from` is gone. */
+void arena_adopt(Arena *a, Arena *from);
 void *arena_alloc(Arena *a, size_t bytes); /* zeroed, 16-byte aligned */
 char *arena_strndup(Arena *a, const char *s, size_t n);
 char *arena_strdup(Arena *a, const char *s);

@@ -110,6 +110,10 @@ static void choose(Fuse *s) {
     bool shared = s->uses[i] > 1 &&
                   (info->reduces || (info->elementwise && s->cost[i] > CHEAP));
     if (shared && n->op != OP_FOLD) s->mat[behind_views(s, n)->id] = true;
+    for (int o = 0; o < n->n_in && n->op == OP_DOT && n->attr.num[1] > 0; o++) {
+      const Node *x = fuse_operand(s, n->in[o]);
+      if (x != NULL) s->mat[x->id] = true;
+    }
     if (n->op == OP_RAND) s->mat[drawn_as(s, n)->id] = true;
     if (n->op == OP_FOLD) s->mat[folded_as(s, n)->id] = true;
     if (n->op == OP_SCATTER) s->mat[i] = true;
@@ -252,11 +256,24 @@ static void row_major(const Type *t, int64_t *stride) {
 
 static void begin_kernel(Fuse *s, const Type *shape) {
   s->k = kernel_new(s->arena);
+  s->k->instr = s->instr; /* room that kernels use one after the other */
+  s->k->cap_instrs = s->cap_instrs;
   s->core = NULL;
   s->in_body = false;
   s->n_memo = 0;
   s->k->n_par = shape->rank;
   for (int i = 0; i < shape->rank; i++) s->k->extent[i] = shape->dim[i];
+}
+
+/* Adds the kernel at hand to the function. */
+static void end_kernel(Fuse *s) {
+  Kernel *k = s->k;
+  s->instr = k->instr;
+  s->cap_instrs = k->cap_instrs;
+  k->cap_instrs = k->n_instrs;
+  k->instr = arena_alloc(s->arena, (size_t)k->n_instrs * sizeof *k->instr);
+  memcpy(k->instr, s->instr, (size_t)k->n_instrs * sizeof *k->instr);
+  kfunc_add_kernel(s->arena, s->f, k);
 }
 
 static void store(Fuse *s, int buffer, DType type, Affine at, int value,
@@ -274,7 +291,7 @@ static void zero_kernel(Fuse *s, const Node *n) {
   int value = kernel_add(s->arena, s->k, &zero);
   store(s, s->buffer[n->id], n->type.dtype, at, value, false);
   add_locs(s->k, s->arena, n);
-  kfunc_add_kernel(s->arena, s->f, s->k);
+  end_kernel(s);
 }
 
 /* scatter: adds each element of the adjoint at the row that the index names. */
@@ -340,7 +357,7 @@ static void root_kernel(Fuse *s, const Node *n) {
   }
   add_locs(s->k, s->arena, n);
   if (s->core != NULL) add_locs(s->k, s->arena, s->core);
-  kfunc_add_kernel(s->arena, s->f, s->k);
+  end_kernel(s);
 }
 
 /* A kernel that copies one buffer to another of the same shape. */
@@ -353,7 +370,7 @@ static void copy_kernel(Fuse *s, int from, int to) {
                 .buffer = from, .at = at};
   int value = kernel_add(s->arena, s->k, &load);
   store(s, to, type, at, value, false);
-  kfunc_add_kernel(s->arena, s->f, s->k);
+  end_kernel(s);
 }
 
 /* Gives outputs their buffers: the first update of a node is computed in the
@@ -415,9 +432,16 @@ static KFunc *fuse_graph(Arena *a, const Graph *from, bool direct) {
   s.buffer = arena_alloc(a, n * sizeof *s.buffer);
   count_uses(&s);
   choose(&s);
-  KFunc *f;
-  do f = build(&s);
-  while (s.again);
+  KFunc *f = NULL;
+  do { /* what was built in vain is freed */
+    if (f != NULL) arena_free(s.arena);
+    s.arena = arena_new();
+    s.memo = NULL;
+    s.instr = NULL;
+    s.cap_memo = s.cap_instrs = 0;
+    f = build(&s);
+  } while (s.again);
+  arena_adopt(a, s.arena);
   fuse_order(a, f);
   fuse_merge(a, f);
   return f;

@@ -19,6 +19,8 @@ typedef struct Fuse {
   bool again;  /* a node was found to need a buffer: build once more */
   /* the kernel at hand */
   Kernel *k;
+  Instr *instr; /* room for its instructions while it is made */
+  int cap_instrs;
   const Node *self;     /* computed here, although materialised */
   const Node *core;     /* the reduction, or NULL */
   bool in_body;         /* emitting an operand of the reduction */
@@ -30,6 +32,9 @@ typedef struct Fuse {
  * an instruction; `guard` is a predicate that loads must respect, or -1. */
 int fuse_emit(Fuse *s, const Node *n, const Affine *idx, int guard);
 void fuse_force(Fuse *s, const Node *n);
+/* An operand of a dot is read many times, so it has to be a load: the node below its
+ * views that must have a buffer for that; NULL: it is one. */
+const Node *fuse_operand(const Fuse *s, const Node *x);
 int fuse_clamp(Fuse *s, int index, int64_t extent);
 bool fuse_is_leaf(const Node *n);
 Affine fuse_offset(const Type *t, const Affine *idx);

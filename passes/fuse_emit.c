@@ -8,7 +8,7 @@
 struct Memo {
   const Node *n;
   int guard, value;
-  Affine idx[MAX_RANK];
+  const Affine *idx; /* one for each axis */
 };
 
 void fuse_force(Fuse *s, const Node *n) {
@@ -121,7 +121,7 @@ static int select(Fuse *s, DType type, int c, int a, int b) {
 static int emit_pad(Fuse *s, const Node *n, const Affine *idx, int guard) {
   int axis = (int)n->attr.num[0];
   int64_t before = n->attr.num[1];
-  Affine in[MAX_RANK];
+  Affine in[n->type.rank];
   memcpy(in, idx, sizeof in);
   in[axis].base -= before;
   int inside = guard_in(s, in[axis], 0, n->in[0]->type.dim[axis], -1);
@@ -137,7 +137,7 @@ static int emit_concat(Fuse *s, const Node *n, const Affine *idx, int guard) {
   int64_t end = n->type.dim[axis];
   for (int o = n->n_in - 1; o >= 0; o--) {
     int64_t extent = n->in[o]->type.dim[axis];
-    Affine in[MAX_RANK];
+    Affine in[n->type.rank];
     memcpy(in, idx, sizeof in);
     in[axis].base -= end - extent;
     end -= extent;
@@ -182,8 +182,9 @@ static int emit_gather(Fuse *s, const Node *n, const Affine *idx, int guard) {
 }
 
 static int emit_view(Fuse *s, const Node *n, const Affine *idx, int guard) {
-  Affine in[MAX_RANK] = {0};
   const Node *x = n->in[0];
+  Affine in[x->type.rank + 1];
+  size_t bytes = (size_t)x->type.rank * sizeof *in;
   const int64_t *num = n->attr.num;
   switch (n->op) {
   case OP_RESHAPE: return emit_reshape(s, n, idx, guard);
@@ -195,15 +196,15 @@ static int emit_view(Fuse *s, const Node *n, const Affine *idx, int guard) {
     break;
   case OP_BROADCAST:
     for (int i = 0; i < x->type.rank; i++)
-      if (x->type.dim[i] != 1) in[i] = idx[n->attr.axes[i]];
+      in[i] = x->type.dim[i] != 1 ? idx[n->attr.axes[i]] : (Affine){0};
     break;
   case OP_SLICE:
-    memcpy(in, idx, sizeof in);
+    memcpy(in, idx, bytes);
     in[num[0]] = (Affine){.base = num[1]};
     affine_add(&in[num[0]], &idx[num[0]], num[2]);
     break;
   case OP_WINDOW:
-    memcpy(in, idx, sizeof in);
+    memcpy(in, idx, bytes);
     in[num[0]] = (Affine){0};
     affine_add(&in[num[0]], &idx[num[0]], num[2]);
     affine_add(&in[num[0]], &idx[x->type.rank], num[3]);
@@ -233,17 +234,20 @@ static bool can_be_core(const Fuse *s, const Node *n, const Affine *idx) {
   return s->core == NULL && !s->in_body;
 }
 
-/* An operand of a dot is read many times: it has to be a load. */
-static bool operand_ready(Fuse *s, const Node *x) {
+const Node *fuse_operand(const Fuse *s, const Node *x) {
   for (;; x = x->in[0]) {
-    if (loadable(s, x) || x->op == OP_CONST || x->op == OP_IOTA) return true;
+    if (loadable(s, x) || x->op == OP_CONST || x->op == OP_IOTA) return NULL;
     bool view = x->op == OP_RESHAPE || x->op == OP_PERMUTE ||
                 x->op == OP_BROADCAST || x->op == OP_SLICE ||
                 x->op == OP_WINDOW;
-    if (view) continue;
-    fuse_force(s, x);
-    return false;
+    if (!view) return x;
   }
+}
+
+static bool operand_ready(Fuse *s, const Node *x) {
+  const Node *n = fuse_operand(s, x);
+  if (n != NULL) fuse_force(s, n);
+  return n == NULL;
 }
 
 static int add_reduced(Fuse *s, int64_t extent) {
@@ -375,11 +379,9 @@ int fuse_emit(Fuse *s, const Node *n, const Affine *idx, int guard) {
   int value = emit(s, n, idx, guard);
   s->memo = arena_grow(s->arena, s->memo, s->n_memo, &s->cap_memo,
                        sizeof *s->memo);
-  struct Memo *m = &s->memo[s->n_memo++];
-  m->n = n;
-  m->guard = guard;
-  m->value = value;
-  memset(m->idx, 0, sizeof m->idx);
-  memcpy(m->idx, idx, bytes);
+  Affine *kept = arena_alloc(s->arena, bytes);
+  if (bytes > 0) memcpy(kept, idx, bytes);
+  s->memo[s->n_memo++] =
+      (struct Memo){.n = n, .guard = guard, .value = value, .idx = kept};
   return value;
 }

@@ -30,7 +30,8 @@ typedef struct Touch {
 } Touch;
 
 typedef struct Merge {
-  Arena *arena;
+  Arena *arena, *trial;
+  int looks; /* since there is this trial */
   KFunc *f;
   Touch *touch; /* of f->kernel */
 } Merge;
@@ -225,6 +226,14 @@ static void insert_kernel(Merge *m, int at, Kernel *k) {
   m->f->n_kernels++;
 }
 
+/* Kernels that are only looked at lie in an arena of their own, some of them in one. */
+static void fresh_trial(Merge *m) {
+  enum { LOOKS = 32 };
+  if (m->trial != NULL && ++m->looks % LOOKS != 0) return;
+  arena_free(m->trial);
+  m->trial = arena_new();
+}
+
 static bool try_merge(Merge *m, int i, int j) {
   Arena *a = m->arena;
   KFunc *f = m->f;
@@ -236,11 +245,14 @@ static bool try_merge(Merge *m, int i, int j) {
   if (common_dims(p, q, dim) < 0) return false; /* before what takes long */
   bool rises = can_pass(m, i, j, j);
   if (!rises && !can_pass(m, i, j, i)) return false;
-  Kernel *x = kernel_new(a), y = {0};
-  if (!align(a, p, q, x, &y)) return false;
-  if ((!follows && !read_together(x, &y)) || !places_agree(x, &y))
+  fresh_trial(m);
+  Kernel *x = kernel_new(m->trial), y = {0};
+  if (!align(m->trial, p, q, x, &y) || (!follows && !read_together(x, &y)) ||
+      !places_agree(x, &y))
     return false;
-  append(a, x, &y);
+  append(m->trial, x, &y);
+  arena_adopt(a, m->trial);
+  m->trial = NULL;
   remove_kernel(m, j);
   if (!rises) { /* the joined kernel runs at the later place */
     remove_kernel(m, i);
@@ -326,6 +338,7 @@ void fuse_merge(Arena *a, KFunc *f) {
         if (i > 0) i--; /* either may have moved: look again from here */
         j = i;
       }
+  arena_free(m.trial);
   drop_dead_stores(a, f);
   drop_unused_buffers(a, f);
 }

@@ -340,7 +340,9 @@ static void try_copies(const Search *s, int kernel, int buffer, BestCopy *best) 
   const Type *t = &s->f->buffer[buffer].type;
   double more = 1 + copy_byte * dtype_size[t->dtype];
   bool whole = s->f->buffer[buffer].local && !k->group; /* though it is a chunk's */
-  if (type_count(t) < SMALL || stores_to(k, buffer) || whole) return;
+  bool may_move_itself = !is_contraction(k) && can_move(s, buffer);
+  if (type_count(t) < SMALL || stores_to(k, buffer) || whole || may_move_itself)
+    return;
   for (int axis = 0; axis < t->rank - 1; axis++) {
     if (t->dim[axis] == 1 || !simple_accesses(s, k, buffer, axis)) continue;
     int made = made_copy(s, kernel, buffer, axis);
