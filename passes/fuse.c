@@ -80,13 +80,20 @@ static bool is_one_number(const Node *n) {
   return n->op == OP_CONST || n->type.rank == 0;
 }
 
-/* Where random numbers are kept: as the outcome of the one comparison with a
- * number that reads them, a byte each, or as they are. */
+/* Where random numbers are kept: as what the one node after the other makes of them
+ * that reads nothing but numbers beside; the outcome of a comparison as it is, a byte
+ * each. */
 static const Node *drawn_as(const Fuse *s, const Node *rand) {
-  const Node *user = s->user[rand->id];
-  if (s->users[rand->id] != 1 || (user->op != OP_LT && user->op != OP_LE))
-    return rand;
-  return is_one_number(user->in[user->in[0] == rand]) ? user : rand;
+  const Node *n = rand;
+  while (s->users[n->id] == 1 && n->type.dtype != T_I1) {
+    const Node *user = s->user[n->id];
+    bool alone = op_info[user->op].elementwise;
+    for (int o = 0; o < user->n_in; o++)
+      alone = alone && (user->in[o] == n || is_one_number(user->in[o]));
+    if (!alone) break;
+    n = user;
+  }
+  return n;
 }
 
 /* An overlap-add has a buffer, or if nobody reads it but a pad with zeros, that one:
