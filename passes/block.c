@@ -19,8 +19,8 @@
 
 enum {
   CACHE_BYTES = 1 << 20, /* of the second cache: what a kernel touches of a chunk */
-  WEIGHT_BYTES = 1 << 19, /* that a kernel may read again for each chunk */
-  LEAST_CHUNK = 16, /* samples: a vector */
+  WEIGHT_BYTES = 1 << 19, /* little enough to be read again for each chunk */
+  LEAST_CHUNK = 16, /* samples: a vector, though the cache may hold fewer */
   LEAST_SUM = 8,    /* products of a part's sum, which is stored and added up */
   MOST_PARTS = 8
 };
@@ -158,17 +158,27 @@ static bool has_stages(const Blocking *b) {
   return false;
 }
 
-/* The samples of which the cache holds what any one kernel touches; 0 where kernels
- * read more beside the samples than is worth reading again for each chunk. */
+/* The samples of which the cache holds what any one kernel touches. */
 static int64_t fitting_samples(const Blocking *b) {
-  int64_t most = 0;
+  int64_t most = 1;
   for (int i = 0; i < b->f->n_kernels; i++) {
     if (b->role[i] == ALONE) continue;
     int64_t bytes = bytes_touched(b, b->f->kernel[i], true) / b->batch;
     if (bytes > most) most = bytes;
-    if (bytes_touched(b, b->f->kernel[i], false) > WEIGHT_BYTES) return 0;
   }
-  return most > 0 ? CACHE_BYTES / most : 0;
+  return CACHE_BYTES / most;
+}
+
+/* Whether what each kernel touches beside the samples may be read again for each
+ * chunk: it is little, or less than what it touches of the chunk. */
+static bool may_repeat(const Blocking *b, int64_t chunk) {
+  for (int i = 0; i < b->f->n_kernels; i++) {
+    if (b->role[i] == ALONE) continue;
+    int64_t samples = bytes_touched(b, b->f->kernel[i], true) / b->batch * chunk;
+    int64_t others = bytes_touched(b, b->f->kernel[i], false);
+    if (others > WEIGHT_BYTES && others > samples) return false;
+  }
+  return true;
 }
 
 /* The largest number of samples that fits and divides the batch, or if that is too
@@ -204,10 +214,11 @@ static int64_t part_samples(const Blocking *b, Memo *memo) {
 /* False: the batch stays whole. */
 static bool choose_chunks(Blocking *b, Memo *memo) {
   int64_t fit = fitting_samples(b), parts = 1;
-  if (fit < LEAST_CHUNK || !has_stages(b)) return false;
+  if (!has_stages(b)) return false;
+  if (fit < LEAST_CHUNK) fit = LEAST_CHUNK;
   int64_t chunk = fit < b->batch ? chunk_samples(b->batch, fit)
                                  : part_samples(b, memo);
-  if (chunk == 0) return false;
+  if (chunk == 0 || !may_repeat(b, chunk)) return false;
   int64_t chunks = b->batch / chunk;
   for (int64_t p = 2; p <= MOST_PARTS; p++)
     if (chunks % p == 0) parts = p;

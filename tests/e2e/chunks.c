@@ -129,6 +129,7 @@ static void as_whole(void) {
   compare("", 48, 1);             /* three parts */
   compare("", 9, 1);              /* three of three samples */
   compare("batchnorm -> ", 64, 2); /* sums between the groups */
+  compare("conv(32, 3, pad = 1) -> ", 32, 1); /* more than the cache holds */
 }
 
 /* More chunks than parts: turns add to their part's sums. */
