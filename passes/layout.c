@@ -42,7 +42,8 @@ enum {
   ROUNDS = 2
 };
 static const double worth = 0.97; /* a gain below this is within the model's error */
-static const double copy_byte = 0.125; /* of a copy's cycles, for lines the caches lose */
+static const double copy_cycles = 0.5; /* for each byte: measured, with the lines that
+                                          caches lose by it */
 
 static void add_id(Arena *a, Ids *ids, int id) {
   ids->id = arena_grow(a, ids->id, ids->n, &ids->capacity, sizeof *ids->id);
@@ -338,7 +339,7 @@ typedef struct BestCopy {
 static void try_copies(const Search *s, int kernel, int buffer, BestCopy *best) {
   const Kernel *k = s->f->kernel[kernel];
   const Type *t = &s->f->buffer[buffer].type;
-  double more = 1 + copy_byte * dtype_size[t->dtype];
+  double bytes = (double)(type_count(t) * dtype_size[t->dtype]);
   bool whole = s->f->buffer[buffer].local && !k->group; /* though it is a chunk's */
   bool may_move_itself = !is_contraction(k) && can_move(s, buffer);
   if (type_count(t) < SMALL || stores_to(k, buffer) || whole || may_move_itself)
@@ -347,7 +348,9 @@ static void try_copies(const Search *s, int kernel, int buffer, BestCopy *best) 
     if (t->dim[axis] == 1 || !simple_accesses(s, k, buffer, axis)) continue;
     int made = made_copy(s, kernel, buffer, axis);
     Kernel *copy = copy_kernel(s, s->trial, buffer, buffer, axis);
-    double then = made >= 0 ? 0 : kernel_cycles(s, copy) * more;
+    double least = is_contraction(k) ? copy_cycles * bytes : 0;
+    double copying = kernel_cycles(s, copy);
+    double then = made >= 0 ? 0 : copying > least ? copying : least;
     if (then < best->cycles)
       then += kernel_cycles(
           s, moved_kernel(s->trial, s, k, buffer, axis, buffer));

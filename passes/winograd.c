@@ -7,7 +7,8 @@
  * sums over channels and over the other axes stay between G, B and A: a contraction
  * of n slices. The same holds, transposed, for the gradient by the taps:
  *     dg = G' ((A dy) * (B' d))
- * The gradient by the input is a convolution of its own (fuse_fold.c).
+ * The gradient by the input is a convolution of its own (fuse_fold.c), or an
+ * overlap-add, which winograd_fold.c looks at.
  *
  * One axis is done so, not two: F(4, 3) along one halves the products, and what it
  * stores for it is one and a half times the input, where F(2 x 2, 3 x 3) takes 4/9
