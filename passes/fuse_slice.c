@@ -59,10 +59,6 @@ static Node *slice_pad(Graph *g, Node *x, Range r) {
                    x->attr.value);
 }
 
-typedef struct Slicing {
-  const int *uses; /* by id of the old graph */
-} Slicing;
-
 /* The slice of the dot that the old node `x` is; `new` is x in the new graph. */
 static Node *slice_dot(Graph *g, Node *new, Range r) {
   int batch = (int)new->attr.num[0], contract = (int)new->attr.num[1];
@@ -76,18 +72,18 @@ static Node *slice_dot(Graph *g, Node *new, Range r) {
 }
 
 /* NULL where the slice meets no dot, or one that others read as well. */
-static Node *slice_down(const Slicing *s, Graph *g, const Node *old, Node *new,
-                        Range r) {
-  if (s->uses[old->id] != 1) return NULL;
+static Node *slice_down(const Node *const *readers, Graph *g, const Node *old,
+                        Node *new, Range r) {
+  if (readers[old->id] == NULL) return NULL;
   if (old->op == OP_SLICE && new->op != OP_SLICE) /* it has gone down already */
-    return slice_down(s, g, old->in[0], new, r);
+    return slice_down(readers, g, old->in[0], new, r);
   if (old->op != new->op) return NULL;
   if (new->op == OP_DOT) return slice_dot(g, new, r);
   if (new->op != OP_PERMUTE && new->op != OP_SLICE) return NULL;
   Range below = r;
   if (new->op == OP_PERMUTE) below.axis = (int)new->attr.axes[r.axis];
   else if (new->attr.num[0] == r.axis) return NULL;
-  Node *x = slice_down(s, g, old->in[0], new->in[0], below);
+  Node *x = slice_down(readers, g, old->in[0], new->in[0], below);
   if (x == NULL) return NULL;
   if (new->op == OP_SLICE)
     return graph_slice(g, x, (int)new->attr.num[0], new->attr.num[1],
@@ -111,15 +107,6 @@ static Node *remake(void *context, const Rebuild *r, const Node *n,
   return graph_copy(r->g, n, in);
 }
 
-static int *count_uses(Arena *a, const Graph *g) {
-  int *uses = arena_alloc(a, (size_t)(g->n_nodes + 1) * sizeof *uses);
-  for (int i = 0; i < g->n_nodes; i++)
-    for (int o = 0; o < g->node[i]->n_in; o++) uses[g->node[i]->in[o]->id]++;
-  for (int i = 0; i < g->n_outputs; i++) uses[g->output[i].node->id]++;
-  return uses;
-}
-
 Graph *fuse_slices(Arena *a, const Graph *g) {
-  Slicing s = {.uses = count_uses(a, g)};
-  return graph_rebuild(a, g, remake, &s);
+  return graph_rebuild(a, g, remake, graph_only_readers(a, g));
 }

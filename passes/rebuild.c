@@ -13,6 +13,21 @@ bool *graph_live(Arena *a, const Graph *g) {
   return live;
 }
 
+const Node **graph_only_readers(Arena *a, const Graph *g) {
+  size_t nodes = (size_t)g->n_nodes + 1;
+  const Node **reader = arena_alloc(a, nodes * sizeof *reader);
+  bool *read = arena_alloc(a, nodes * sizeof *read);
+  for (int i = 0; i < g->n_outputs; i++)
+    read[g->output[i].node->id] = true;
+  for (int i = 0; i < g->n_nodes; i++)
+    for (int o = 0; o < g->node[i]->n_in; o++) {
+      int id = g->node[i]->in[o]->id;
+      reader[id] = read[id] ? NULL : g->node[i];
+      read[id] = true;
+    }
+  return reader;
+}
+
 void graph_add_locs(Graph *g, int first, const Node *n) {
   for (int id = first; id < g->n_nodes; id++)
     for (int i = 0; i < n->n_locs; i++)

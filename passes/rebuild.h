@@ -24,6 +24,9 @@ Module *module_rebuild(Arena *a, const Module *m, Remake *make, void *context);
 Node *graph_copy(Graph *g, const Node *n, Node *const *in);
 /* Gives the nodes of g from id `first` on the locations of n. */
 void graph_add_locs(Graph *g, int first, const Node *n);
+/* By id: the one node that has it as an operand, once; NULL: none, several, or it is
+ * an output. */
+const Node **graph_only_readers(Arena *a, const Graph *g);
 /* Marks what the outputs reach; by id. */
 bool *graph_live(Arena *a, const Graph *g);
 

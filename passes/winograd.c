@@ -18,17 +18,9 @@
  * concat of these; a dot with one more batch axis; and the same again behind it.
  * It pays where many channels share a transformed input; where it does not, and for
  * strides and dilations, the dot stays as it is. */
-#include <string.h>
-
 #include "passes/fuse.h"
 #include "passes/rebuild.h"
 #include "passes/winograd.h"
-
-/* Cycles of one lane, in units of a product, for each element that is stored
- * between the transforms and the contraction. */
-static const double transform_cost = 4;
-/* What is saved must be at least this share of all products. */
-static const double least_gain = 0.15;
 
 /* --- the dot --------------------------------------------------------------- */
 
@@ -67,53 +59,26 @@ static bool complete(Match *m, int contracted, const Origin *o) {
   return false;
 }
 
-double winograd_gain(double products, double left, double stored) {
-  double saved = products * (1 - left) - transform_cost * stored;
-  return saved < products * least_gain ? 0 : saved;
-}
-
-static double elements(const Node *x) { return (double)type_count(&x->type); }
-
-/* Products that computing m results at a time saves, less the transforms. */
-static double gain(const Match *m, int results) {
+/* False: it does not pay. */
+static bool choose_filter(Match *m) {
   const Node *dot = m->dot, *data = dot->in[m->swapped];
-  int points_of = results + m->filter.r - 1;
-  double products = elements(dot), wide = (double)data->type.dim[m->places];
-  for (int i = free_end(dot, 0); i < dot->in[0]->type.rank; i++)
-    products *= (double)dot->in[0]->type.dim[i];
-  double tiles = (double)((data->type.dim[m->places] + results - 1) / results);
-  double left = tiles * points_of / (wide * m->filter.r);
+  double other = elements(dot->in[!m->swapped]), result = elements(dot);
   Base base = base_of((Node *)data, m->places, m->window);
-  double per_place = tiles * points_of / wide;
-  double per_tap = (double)points_of / m->filter.r;
-  double stored = elements(base.x) * per_place +
-                  elements(dot->in[!m->swapped]) * (m->gradient ? per_place : per_tap) +
-                  elements(dot) * (m->gradient ? per_tap : per_place);
-  return winograd_gain(products, left, stored);
-}
-
-static bool choose_results(Match *m) {
-  double best = 0;
-  int r = (int)m->window->attr.num[1];
-  m->filter.r = r;
-  int chosen = 0;
-  for (int results = 2; results + r - 1 <= MOST_POINTS; results += 2) {
-    double g = gain(m, results);
-    if (g <= best) continue;
-    best = g;
-    chosen = results;
-  }
-  if (chosen == 0) return false;
-  m->filter = filter_of(chosen, r);
-  int64_t places = m->dot->in[m->swapped]->type.dim[m->places];
-  m->tiles = (places + chosen - 1) / chosen;
+  Cost c = {.products = result, .places = data->type.dim[m->places],
+            .r = (int)m->window->attr.num[1],
+            .by_place = elements(base.x) + (m->gradient ? other : result),
+            .by_tap = m->gradient ? result : other};
+  for (int i = free_end(dot, 0); i < dot->in[0]->type.rank; i++)
+    c.products *= (double)dot->in[0]->type.dim[i];
+  int results = choose_results(&c);
+  if (results == 0) return false;
+  m->filter = filter_of(results, c.r);
+  m->tiles = tiles_of(c.places, results);
   return true;
 }
 
 static bool find_match(const Node *dot, Match *m) {
-  if (dot->op != OP_DOT || dot->type.dtype != T_F32 ||
-      dot->type.rank + 2 > MAX_RANK)
-    return false;
+  if (dot->type.dtype != T_F32 || dot->type.rank + 2 > MAX_RANK) return false;
   for (int o = 0; o < 2; o++) {
     const Node *data = dot->in[o];
     for (int i = data->type.rank - 1; i >= free_end(dot, o); i--) {
@@ -122,7 +87,7 @@ static bool find_match(const Node *dot, Match *m) {
           from.window->attr.num[3] != 1 || from.window->attr.num[1] < 2)
         continue;
       *m = (Match){.dot = dot, .swapped = o == 1};
-      if (complete(m, i, &from) && choose_results(m)) return true;
+      if (complete(m, i, &from) && choose_filter(m)) return true;
     }
   }
   return false;
@@ -147,21 +112,9 @@ static Node *other_operand(Graph *g, const Match *m, Node *x) {
 
 /* --- behind the dot -------------------------------------------------------- */
 
-/* The node's one reader; NULL: there are more, or none. */
-static const Node *only_reader(const Graph *g, const Node *n) {
-  const Node *reader = NULL;
-  for (int i = n->id + 1; i < g->n_nodes; i++)
-    for (int o = 0; o < g->node[i]->n_in; o++)
-      if (g->node[i]->in[o] == n) {
-        if (reader != NULL) return NULL;
-        reader = g->node[i];
-      }
-  return reader;
-}
-
 /* The order in which the dot's one reader, if that is a permute, wants its axes. */
-static void wanted_order(const Graph *old, const Node *dot, int *order) {
-  const Node *reader = only_reader(old, dot);
+static void wanted_order(const Node *const *readers, const Node *dot, int *order) {
+  const Node *reader = readers[dot->id];
   for (int i = 0; i < dot->type.rank; i++) order[i] = i;
   if (reader == NULL || reader->op != OP_PERMUTE) return;
   for (int i = 0; i < dot->type.rank; i++) order[i] = (int)reader->attr.axes[i];
@@ -175,16 +128,13 @@ static int result_axis(const Match *m, int axis) {
 
 /* The products in the wanted order, with the new axis in front of the places. */
 static Node *in_order(Graph *g, const Match *m, Node *x, const int *order,
-                      int special, int *lead) {
-  int batch = (int)m->dot->attr.num[0], axes[MAX_RANK], n = 0, kept = 0;
-  int rank = m->dot->type.rank, place = 0;
-  while (order[place] != special) place++;
-  *lead = lead_of(place);
-  for (int i = 0; i < rank; i++) {
-    if (kept++ == *lead) axes[n++] = batch;
+                      int place, int lead) {
+  int batch = (int)m->dot->attr.num[0], axes[MAX_RANK], n = 0;
+  for (int i = 0; i < m->dot->type.rank; i++) {
+    if (i == lead) axes[n++] = batch;
     int at = order[i];
-    if (m->gradient && at == special) continue; /* the taps are not there yet */
-    if (m->gradient && at > special) at--;
+    if (m->gradient && i == place) continue; /* the taps are not there yet */
+    if (m->gradient && at > order[place]) at--;
     axes[n++] = at + (at >= batch);
   }
   return graph_permute(g, x, axes);
@@ -202,12 +152,13 @@ static Node *last_transform(Graph *g, Node *x, const Matrix *matrix, int lead,
   return graph_concat(g, matrix->rows, out, at);
 }
 
-static Node *finish(Graph *g, const Graph *old, const Match *m, Node *x) {
-  int order[MAX_RANK] = {0}, back[MAX_RANK], lead, place = 0;
+static Node *finish(Graph *g, const Node *const *readers, const Match *m, Node *x) {
+  int order[MAX_RANK] = {0}, back[MAX_RANK], place = 0;
   int special = result_axis(m, m->gradient ? m->taps : m->places);
-  wanted_order(old, m->dot, order);
+  wanted_order(readers, m->dot, order);
   while (order[place] != special) place++;
-  x = in_order(g, m, x, order, special, &lead);
+  int lead = lead_of(place);
+  x = in_order(g, m, x, order, place, lead);
   if (m->gradient) {
     Matrix taps = matrix_transposed(&m->filter.taps);
     x = last_transform(g, x, &taps, lead, place);
@@ -221,7 +172,7 @@ static Node *finish(Graph *g, const Graph *old, const Match *m, Node *x) {
   return graph_permute(g, x, back);
 }
 
-static Node *by_filter(Graph *g, const Graph *old, const Match *m,
+static Node *by_filter(Graph *g, const Node *const *readers, const Match *m,
                        Node *const *in) {
   Node *data = data_operand(g, m, in[m->swapped]);
   Node *other = other_operand(g, m, in[!m->swapped]);
@@ -229,37 +180,38 @@ static Node *by_filter(Graph *g, const Graph *old, const Match *m,
   if (!m->gradient) contract--;
   Node *x = m->swapped ? graph_dot(g, other, data, batch, contract)
                        : graph_dot(g, data, other, batch, contract);
-  return finish(g, old, m, x);
+  return finish(g, readers, m, x);
 }
 
-static Node *remake_dot(const Rebuild *r, const Node *n, Node *const *in) {
+static Node *remake_dot(Graph *g, const Node *const *readers, const Node *n,
+                        Node *const *in) {
   Match m;
   if (!find_match(n, &m)) return NULL;
   Origin o = origin_of(in[m.swapped], m.places); /* in the new graph */
   if (o.window == NULL) return NULL;
   m.window = o.window;
-  return by_filter(r->g, r->old, &m, in);
+  return by_filter(g, readers, &m, in);
 }
 
 /* Of two folds, one of the other, the outer one is looked at. */
-static Node *remake_fold(const Rebuild *r, const Node *n, Node *in) {
-  const Node *reader = only_reader(r->old, n);
-  return reader != NULL && reader->op == OP_FOLD ? NULL
-                                                 : winograd_fold(r->g, n, in);
+static Node *remake_fold(Graph *g, const Node *const *readers, const Node *n,
+                         Node *in) {
+  const Node *reader = readers[n->id];
+  return reader != NULL && reader->op == OP_FOLD ? NULL : winograd_fold(g, n, in);
 }
 
 static Node *remake(void *context, const Rebuild *r, const Node *n,
                     Node *const *in) {
   int first = r->g->n_nodes;
   Node *x = NULL;
-  (void)context;
-  if (n->op == OP_DOT) x = remake_dot(r, n, in);
-  if (n->op == OP_FOLD) x = remake_fold(r, n, in[0]);
+  const Node *const *readers = context; /* of the old graph */
+  if (n->op == OP_DOT) x = remake_dot(r->g, readers, n, in);
+  if (n->op == OP_FOLD) x = remake_fold(r->g, readers, n, in[0]);
   if (x == NULL) return graph_copy(r->g, n, in);
   graph_add_locs(r->g, first, n);
   return x;
 }
 
 Graph *fuse_winograd(Arena *a, const Graph *g) {
-  return graph_rebuild(a, g, remake, NULL);
+  return graph_rebuild(a, g, remake, graph_only_readers(a, g));
 }

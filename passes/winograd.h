@@ -62,9 +62,18 @@ typedef struct Base {
 } Base;
 Base base_of(Node *x, int axis, const Node *window);
 
-/* Products that are saved, less what transforms cost of which so many elements are
- * stored; 0: too few. `left`: the share of the products that is left. */
-double winograd_gain(double products, double left, double stored);
+/* What a contraction with a filter of r taps over so many places is, as far as that
+ * tells whether minimal filtering pays. */
+typedef struct Cost {
+  double products;  /* all of them, computed directly */
+  int64_t places;
+  int r;
+  double by_place, by_tap; /* elements that become n a tile, and n for r */
+} Cost;
+/* The results at a time that save most; 0: none saves enough. */
+int choose_results(const Cost *c);
+static inline double elements(const Node *x) { return (double)type_count(&x->type); }
+static inline int64_t tiles_of(int64_t places, int m) { return (places + m - 1) / m; }
 
 /* winograd_fold.c: what stands for an overlap-add of a contraction; NULL: nothing
  * better. `in` is the operand in the new graph. */

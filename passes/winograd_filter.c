@@ -67,6 +67,35 @@ Filter filter_of(int m, int r) {
   return f;
 }
 
+/* --- what it pays ---------------------------------------------------------- */
+
+/* Cycles of one lane, in units of a product, for each element that is stored
+ * between the transforms and the contraction. */
+static const double transform_cost = 4;
+/* What is saved must be at least this share of all products. */
+static const double least_gain = 0.15;
+
+/* Products that m results at a time save, less the transforms; 0: too few. */
+static double gain(const Cost *c, int m) {
+  double n = m + c->r - 1;
+  double per_place = (double)tiles_of(c->places, m) * n / (double)c->places;
+  double stored = c->by_place * per_place + c->by_tap * n / c->r;
+  double saved = c->products * (1 - per_place / c->r) - transform_cost * stored;
+  return saved < c->products * least_gain ? 0 : saved;
+}
+
+int choose_results(const Cost *c) {
+  double best = 0;
+  int chosen = 0;
+  for (int m = 2; m + c->r - 1 <= MOST_POINTS; m += 2) {
+    double g = gain(c, m);
+    if (g <= best) continue;
+    best = g;
+    chosen = m;
+  }
+  return chosen;
+}
+
 /* --- sums with constant factors ------------------------------------------- */
 
 static Node *times(Graph *g, Node *x, double factor) {

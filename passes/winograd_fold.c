@@ -29,37 +29,21 @@ static bool is_plain(const Node *fold) {
   return fold->op == OP_FOLD && fold->attr.num[1] == 1 && fold->attr.num[2] == 1;
 }
 
-static int64_t tiles_of(int64_t extent, int m) { return (extent + m - 1) / m; }
-
-static double elements(const Node *x) { return (double)type_count(&x->type); }
-
-static double gain(const Folded *f, int m) {
-  const Node *dot = f->dot, *rows = f->parts.rows, *taps = f->parts.taps;
-  double products = elements(dot), n = m + f->filter.r - 1;
+/* False: it does not pay. */
+static bool choose_filter(Folded *f, int r) {
+  const Node *rows = f->parts.rows;
+  const Node *folded = f->outer != NULL ? f->outer : f->inner;
+  Cost c = {.products = elements(f->dot), .r = r,
+            .places = rows->type.dim[f->parts.row_axis],
+            .by_place = elements(rows) + elements(folded),
+            .by_tap = elements(f->parts.taps)};
   for (int i = 0; i < f->parts.contract; i++)
-    products *= (double)rows->type.dim[rows->type.rank - 1 - i];
-  double wide = (double)rows->type.dim[f->parts.row_axis];
-  double tiles = (double)tiles_of((int64_t)wide, m);
-  double per_place = tiles * n / wide, per_tap = n / f->filter.r;
-  double folded = elements(f->outer != NULL ? f->outer : f->inner) * per_place;
-  double stored = elements(rows) * per_place + elements(taps) * per_tap + folded;
-  return winograd_gain(products, per_place / f->filter.r, stored);
-}
-
-static bool choose_results(Folded *f) {
-  double best = 0;
-  int chosen = 0;
-  for (int m = 2; m + f->filter.r - 1 <= MOST_POINTS; m += 2) {
-    double g = gain(f, m);
-    if (g <= best) continue;
-    best = g;
-    chosen = m;
-  }
-  if (chosen == 0) return false;
-  f->filter = filter_of(chosen, f->filter.r);
-  int64_t places = f->parts.rows->type.dim[f->parts.row_axis];
-  f->tiles = tiles_of(places, chosen);
-  f->results = tiles_of(f->inner->type.dim[f->inner->attr.num[0]], chosen);
+    c.products *= (double)rows->type.dim[rows->type.rank - 1 - i];
+  int m = choose_results(&c);
+  if (m == 0) return false;
+  f->filter = filter_of(m, r);
+  f->tiles = tiles_of(c.places, m);
+  f->results = tiles_of(f->inner->type.dim[f->inner->attr.num[0]], m);
   return true;
 }
 
@@ -82,8 +66,8 @@ static bool find_folded(const Node *fold, Node *in, Folded *f) {
   if (f->dot == NULL || in->type.rank + 1 > MAX_RANK ||
       !fuse_fold_parts(f->dot, f->axis[x], f->axis[last], &f->parts))
     return false;
-  f->filter.r = (int)in->type.dim[last];
-  return f->filter.r > 1 && choose_results(f);
+  int r = (int)in->type.dim[last];
+  return r > 1 && choose_filter(f, r);
 }
 
 /* The products, in the order of the inner fold's operand: without the taps' axis,
