@@ -19,6 +19,7 @@ static int scattered_store(const KFunc *f, const Kernel *k, int *dim) {
     for (int d = 0; i->kop == K_RAND && d < k->n_par; d++)
       if (i->at.coef[d] == 1) *dim = d;
   }
+  if (store < 0 || k->n_red > 0) return -1;
   const Instr *s = &k->instr[store];
   bool apart = *dim >= 0 && k->n_par <= MAX_RANK && !s->accumulate &&
                s->in[1] < 0 && s->at.coef[*dim] > 1;
@@ -29,10 +30,13 @@ static int scattered_store(const KFunc *f, const Kernel *k, int *dim) {
 static Affine place_in_order(const Kernel *k, int inner, Type *t, DType dtype) {
   Affine at = {0};
   int64_t step = k->extent[inner];
-  at.coef[inner] = 1;
+  int axis = k->n_par - 1;
   *t = type_of(dtype, k->n_par, k->extent);
+  t->dim[axis--] = k->extent[inner];
+  at.coef[inner] = 1;
   for (int d = k->n_par - 1; d >= 0; d--) {
     if (d == inner) continue;
+    t->dim[axis--] = k->extent[d];
     at.coef[d] = step;
     step *= k->extent[d];
   }

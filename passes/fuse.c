@@ -116,13 +116,13 @@ static void choose(Fuse *s) {
     s->cost[i] = cost_of(s, n);
     bool shared = s->uses[i] > 1 &&
                   (info->reduces || (info->elementwise && s->cost[i] > CHEAP));
-    if (shared && n->op != OP_FOLD) s->mat[behind_views(s, n)->id] = true;
+    if (n->op == OP_FOLD) s->mat[folded_as(s, n)->id] = true;
+    else if (shared) s->mat[behind_views(s, n)->id] = true;
     for (int o = 0; o < n->n_in && n->op == OP_DOT && n->attr.num[1] > 0; o++) {
       const Node *x = fuse_operand(s, n->in[o]);
       if (x != NULL) s->mat[x->id] = true;
     }
     if (n->op == OP_RAND) s->mat[drawn_as(s, n)->id] = true;
-    if (n->op == OP_FOLD) s->mat[folded_as(s, n)->id] = true;
     if (n->op == OP_SCATTER) s->mat[i] = true;
     if (n->op == OP_CONCAT && s->cost[i] > CHEAP * n->n_in)
       s->mat[behind_views(s, n)->id] = true;

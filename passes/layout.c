@@ -42,8 +42,8 @@ enum {
   ROUNDS = 2
 };
 static const double worth = 0.97; /* a gain below this is within the model's error */
-static const double copy_cycles = 0.5; /* for each byte: measured, with the lines that
-                                          caches lose by it */
+static const double copy_cycles = 0.5; /* for each byte, with the lines that a contraction
+                                          then finds no more in the cache */
 
 static void add_id(Arena *a, Ids *ids, int id) {
   ids->id = arena_grow(a, ids->id, ids->n, &ids->capacity, sizeof *ids->id);
@@ -335,11 +335,18 @@ typedef struct BestCopy {
   int buffer, inner, made; /* made: a copy that is there, or -1 */
 } BestCopy;
 
+/* What a copy costs that is made for kernel k. */
+static double copy_cost(const Search *s, const Kernel *k, int buffer, int inner) {
+  const Type *t = &s->f->buffer[buffer].type;
+  double least = copy_cycles * (double)(type_count(t) * dtype_size[t->dtype]);
+  double cycles = kernel_cycles(s, copy_kernel(s, s->trial, buffer, buffer, inner));
+  return is_contraction(k) && cycles < least ? least : cycles;
+}
+
 /* Tries copies of one operand. */
 static void try_copies(const Search *s, int kernel, int buffer, BestCopy *best) {
   const Kernel *k = s->f->kernel[kernel];
   const Type *t = &s->f->buffer[buffer].type;
-  double bytes = (double)(type_count(t) * dtype_size[t->dtype]);
   bool whole = s->f->buffer[buffer].local && !k->group; /* though it is a chunk's */
   bool may_move_itself = !is_contraction(k) && can_move(s, buffer);
   if (type_count(t) < SMALL || stores_to(k, buffer) || whole || may_move_itself)
@@ -347,10 +354,7 @@ static void try_copies(const Search *s, int kernel, int buffer, BestCopy *best) 
   for (int axis = 0; axis < t->rank - 1; axis++) {
     if (t->dim[axis] == 1 || !simple_accesses(s, k, buffer, axis)) continue;
     int made = made_copy(s, kernel, buffer, axis);
-    Kernel *copy = copy_kernel(s, s->trial, buffer, buffer, axis);
-    double least = is_contraction(k) ? copy_cycles * bytes : 0;
-    double copying = kernel_cycles(s, copy);
-    double then = made >= 0 ? 0 : copying > least ? copying : least;
+    double then = made >= 0 ? 0 : copy_cost(s, k, buffer, axis);
     if (then < best->cycles)
       then += kernel_cycles(
           s, moved_kernel(s->trial, s, k, buffer, axis, buffer));
