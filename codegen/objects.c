@@ -124,7 +124,7 @@ static void *compile_part(void *operand) {
 enum { /* in units of about 20 us */
   KERNEL_WEIGHT = 40, /* whatever is in it */
   RAND_WEIGHT = 150,
-  PART_WEIGHT = 300 /* worth a thread */
+  PART_WEIGHT = 600 /* worth a thread */
 };
 
 /* About how long a kernel takes to compile: instructions, for each position of its

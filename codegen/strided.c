@@ -3,8 +3,6 @@
  * beyond the last lane, and shuffles between them pick every second to fourth
  * element out, or put them in. Accesses that lie between each other's lanes (all
  * pixels of the windows of a pool; the places of a tile of results) share one run. */
-#include <string.h>
-
 #include "codegen/emit.h"
 
 enum { MOST_WIDE = 64 };
@@ -107,11 +105,12 @@ static LLVMValueRef shuffle(const Build *b, LLVMValueRef x, LLVMValueRef y,
 static LLVMValueRef gather_lanes(const Build *b, LLVMValueRef *x, int vectors,
                                  const int *from, int lanes) {
   LLVMValueRef all = NULL;
-  int pick[MOST_WIDE], done = 0;
+  int pick[MOST_WIDE];
   for (int v = 0; v < vectors; v++) {
-    int here = 0;
-    for (int l = 0; l < lanes; l++) here += from[l] >= 0 && from[l] / lanes == v;
-    if (here == 0) continue;
+    bool any = false;
+    for (int l = 0; l < lanes; l++)
+      any = any || (from[l] >= 0 && from[l] / lanes == v);
+    if (!any) continue;
     for (int l = 0; l < lanes; l++) {
       bool mine = from[l] >= 0 && from[l] / lanes == v;
       bool before = all != NULL && from[l] >= 0 && from[l] / lanes < v;
@@ -119,9 +118,8 @@ static LLVMValueRef gather_lanes(const Build *b, LLVMValueRef *x, int vectors,
                      : before ? l : -1;
     }
     all = shuffle(b, all != NULL ? all : x[v], x[v], pick, lanes);
-    done += here;
   }
-  return done > 0 ? all : LLVMGetPoison(LLVMTypeOf(x[0]));
+  return all != NULL ? all : LLVMGetPoison(LLVMTypeOf(x[0]));
 }
 
 /* Every second element of two vectors, from `odd` on, and the other way round. */
@@ -145,7 +143,7 @@ static LLVMValueRef mix(const Build *b, LLVMValueRef x, LLVMValueRef y, int high
 static void take_apart(const Build *b, const Run *r, LLVMValueRef *x,
                        LLVMValueRef *out) {
   int lanes = r->lanes, from[MOST_WIDE];
-  if (r->stride == 4 && lanes >= 2) {
+  if (r->stride == 4) {
     LLVMValueRef half[2][2]; /* elements 0 and 2 of each four; 1 and 3 */
     for (int odd = 0; odd < 2; odd++)
       for (int h = 0; h < 2; h++)
@@ -163,7 +161,7 @@ static void take_apart(const Build *b, const Run *r, LLVMValueRef *x,
 static void put_together(const Build *b, const Run *r, LLVMValueRef *x,
                          LLVMValueRef *out) {
   int lanes = r->lanes, from[MOST_WIDE];
-  if (r->stride == 4 && lanes >= 2) {
+  if (r->stride == 4) {
     LLVMValueRef pair[2][2];
     for (int i = 0; i < 2; i++)
       for (int high = 0; high < 2; high++)

@@ -168,11 +168,12 @@ void kernel_remove_dim(Kernel *k, int dim) {
 
 /* Whether y steps as x does, and is nothing but another place. */
 static bool is_neighbour(const Instr *x, const Instr *y) {
+  if (x->kop != y->kop || x->buffer != y->buffer || y->in[1] >= 0 ||
+      (y->kop == K_LOAD && y->in[0] >= 0) || y->accumulate)
+    return false;
   Affine at = y->at;
   at.base = x->at.base;
-  return x->kop == y->kop && x->buffer == y->buffer && y->in[1] < 0 &&
-         (y->kop == K_STORE || y->in[0] < 0) && !y->accumulate &&
-         affine_equal(&x->at, &at, MAX_DIMS);
+  return affine_equal(&x->at, &at, MAX_DIMS);
 }
 
 static bool is_loaded(const Kernel *k, int buffer) {
