@@ -25,6 +25,13 @@ typedef struct Cpu {
   const char *name;
   int lanes;     /* f32 in a vector register */
   int registers; /* vector registers */
+  int issue;     /* vector instructions a cycle, of arithmetic and of loads each */
+  double splat;  /* to load a number into all lanes, in loads of a vector */
+  int l1_ways;   /* of the first cache: each is 4 KiB */
+  int l2_kib;
+  double line;       /* cycles for a line from there, beside its neighbours */
+  double lone_line;  /* and without them */
+  double store_miss; /* cycles that a scattered store waits for one */
 } Cpu;
 /* The table's row of that name, or one for an unknown name with `features` as
  * LLVM writes them ("+avx2,+fma"; NULL: none known). */
