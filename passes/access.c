@@ -9,7 +9,7 @@
 /* What is known of the index along one axis. */
 typedef struct Index {
   Affine at;
-  int64_t most; /* over all points that the access is made at */
+  int64_t least, most; /* over all points that the access is made at */
 } Index;
 
 /* The test, among those that must all hold for instruction n, of a place that
@@ -47,13 +47,17 @@ static bool settle(const Type *t, const Index *index, int64_t base, Access *to) 
     stride /= t->dim[r];
     to->axis[r] = index[r].at;
     to->axis[r].base += base / stride;
+    to->first[r] = index[r].least + base / stride;
     most[r] = index[r].most + base / stride;
     base %= stride;
   }
   for (int r = t->rank - 1; r >= 0; r--) {
+    to->last[r] = most[r];
     if (most[r] < t->dim[r]) continue;
     if (r == 0) return false;
     to->joined |= 1u << r;
+    to->first[r] = 0;
+    to->last[r] = t->dim[r] - 1;
     most[r - 1] += most[r] / t->dim[r];
   }
   return true;

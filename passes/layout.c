@@ -5,7 +5,7 @@
  * the cost model says that all kernels that touch the buffer become cheaper
  * together. What may not change (parameters, inputs, buffers that someone reads
  * under another shape) can instead be copied, in a better order, for the kernels
- * that gain by it. The search climbs until nothing gets better, from a few starting points.
+ * that gain by it: the part of it that they read. The search climbs until nothing gets better, from a few starting points.
  *
  * A buffer's type is its shape in memory: after this pass the axes of its type
  * stand in the order chosen. */
@@ -79,11 +79,55 @@ static bool simple_accesses(const Search *s, const Kernel *k, int buffer,
   return true;
 }
 
-/* A copy of kernel k, in the arena, that finds `buffer`, with axis `inner`
- * innermost, as buffer `as`. */
-static Kernel *moved_kernel(Arena *a, const Search *s, const Kernel *k,
-                            int buffer, int inner, int as) {
+/* The part of a buffer that a kernel may touch: along each axis. */
+typedef struct Box {
+  int64_t first[MAX_RANK], count[MAX_RANK];
+} Box;
+
+static Box whole_box(const Type *t) {
+  Box box = {0};
+  memcpy(box.count, t->dim, sizeof t->dim);
+  return box;
+}
+
+/* The least box with all that k, whose accesses are simple, finds in the buffer. */
+static Box box_of(const Search *s, const Kernel *k, int buffer) {
   const Type *t = &s->f->buffer[buffer].type;
+  int64_t end[MAX_RANK] = {0};
+  Box box = whole_box(t);
+  memcpy(box.first, t->dim, sizeof t->dim);
+  Access x;
+  for (int n = 0; n < k->n_instrs; n++) {
+    const Instr *i = &k->instr[n];
+    if (!instr_is_access(i) || i->buffer != buffer) continue;
+    access_split(t, k, i, &x);
+    for (int r = 0; r < t->rank; r++) {
+      if (x.first[r] < box.first[r]) box.first[r] = x.first[r];
+      if (x.last[r] >= end[r]) end[r] = x.last[r] + 1;
+    }
+  }
+  for (int r = 0; r < t->rank; r++) box.count[r] = end[r] - box.first[r];
+  return box;
+}
+
+static bool is_whole(const Type *t, const Box *box) {
+  for (int r = 0; r < t->rank; r++)
+    if (box->count[r] != t->dim[r]) return false;
+  return true;
+}
+
+static Type box_type(const Type *t, const Box *box) {
+  Type out = *t;
+  memcpy(out.dim, box->count, sizeof out.dim);
+  return out;
+}
+
+/* A copy of kernel k, in the arena, that finds this box of `buffer`, with axis
+ * `inner` innermost, as buffer `as`. */
+static Kernel *moved_kernel(Arena *a, const Search *s, const Kernel *k,
+                            int buffer, const Box *box, int inner, int as) {
+  const Type *t = &s->f->buffer[buffer].type;
+  Type part = box_type(t, box);
   Kernel *out = kernel_copy(a, k);
   Access x;
   for (int n = 0; n < out->n_instrs; n++) {
@@ -91,7 +135,8 @@ static Kernel *moved_kernel(Arena *a, const Search *s, const Kernel *k,
     if ((i->kop != K_LOAD && i->kop != K_STORE) || i->buffer != buffer)
       continue;
     access_split(t, k, i, &x);
-    i->at = access_join(t, &x, inner);
+    for (int r = 0; r < t->rank; r++) x.axis[r].base -= box->first[r];
+    i->at = access_join(&part, &x, inner);
     i->buffer = as;
   }
   return out;
@@ -152,7 +197,8 @@ static bool draws_in_order(const Search *s, const Kernel *k, int buffer,
   int draw = 0;
   while (draw < k->n_instrs && k->instr[draw].kop != K_RAND) draw++;
   if (draw == k->n_instrs) return true;
-  Kernel *moved = moved_kernel(s->trial, s, k, buffer, axis, buffer);
+  Box all = whole_box(&s->f->buffer[buffer].type);
+  Kernel *moved = moved_kernel(s->trial, s, k, buffer, &all, axis, buffer);
   simplify_loops(moved);
   int steps = 0;
   for (int d = 0; d < kernel_dims(moved); d++)
@@ -186,22 +232,24 @@ static bool may_move(const Search *s, int buffer) {
 static double cycles_moved(const Search *s, int buffer, int axis,
                            double enough) {
   const Ids *users = &s->users[buffer];
+  Box all = whole_box(&s->f->buffer[buffer].type);
   double sum = 0;
   for (int i = 0; i < users->n && sum < enough; i++)
     sum += kernel_cycles(s, moved_kernel(s->trial, s,
                                          s->f->kernel[users->id[i]], buffer,
-                                         axis, buffer));
+                                         &all, axis, buffer));
   return sum;
 }
 
 static void move_buffer(Search *s, int buffer, int axis) {
   KFunc *f = s->f;
   const Ids *users = &s->users[buffer];
+  Box all = whole_box(&f->buffer[buffer].type);
   s->clock++;
   for (int i = 0; i < users->n; i++) {
     int k = users->id[i];
     f->kernel[k] =
-        moved_kernel(s->arena, s, f->kernel[k], buffer, axis, buffer);
+        moved_kernel(s->arena, s, f->kernel[k], buffer, &all, axis, buffer);
     s->cost[k] = -1;
     s->changed[k] = s->clock;
   }
@@ -229,19 +277,21 @@ static void improve_buffer(Search *s, int buffer) {
   if (best_axis >= 0) move_buffer(s, buffer, best_axis);
 }
 
-/* The kernel that copies `from` to `to`, which has axis `inner` innermost. */
-static Kernel *copy_kernel(const Search *s, Arena *a, int from, int to,
-                           int inner) {
+/* The kernel that copies a box of `from` to `to`, which has axis `inner` innermost. */
+static Kernel *copy_kernel(const Search *s, Arena *a, int from, const Box *box,
+                           int to, int inner) {
   const Type *t = &s->f->buffer[from].type;
+  Type part = box_type(t, box);
   Kernel *k = kernel_new(a);
   Access x = {0};
   Affine at = {0};
   int64_t stride = 1;
   k->n_par = t->rank;
   for (int i = t->rank - 1; i >= 0; i--) {
-    k->extent[i] = t->dim[i];
+    k->extent[i] = box->count[i];
     x.axis[i].coef[i] = 1;
     at.coef[i] = stride;
+    at.base += box->first[i] * stride;
     stride *= t->dim[i];
   }
   Instr load = {.kop = K_LOAD, .type = t->dtype, .in = {-1, -1, -1},
@@ -249,7 +299,7 @@ static Kernel *copy_kernel(const Search *s, Arena *a, int from, int to,
   Instr store = load;
   store.kop = K_STORE;
   store.buffer = to;
-  store.at = access_join(t, &x, inner);
+  store.at = access_join(&part, &x, inner);
   store.in[0] = kernel_add(a, k, &load);
   kernel_add(a, k, &store);
   return k;
@@ -265,12 +315,13 @@ static bool same_copy(const Kernel *x, const Kernel *y) {
 
 /* A copy that is made already, from which `kernel` could read as well: between the
  * first and the last reader nobody changes what was copied. -1: there is none. */
-static int made_copy(const Search *s, int kernel, int from, int inner) {
+static int made_copy(const Search *s, int kernel, int from, const Box *box,
+                     int inner) {
   const Kernel *wanted = NULL;
   for (int i = s->n_given; i < s->f->n_kernels; i++) {
     const Kernel *copy = s->f->kernel[i];
     if (copy->instr[0].buffer != from) continue;
-    if (wanted == NULL) wanted = copy_kernel(s, s->trial, from, from, inner);
+    if (wanted == NULL) wanted = copy_kernel(s, s->trial, from, box, from, inner);
     bool fits = same_copy(copy, wanted);
     int first = s->before[i] < kernel ? s->before[i] : kernel;
     int last = s->before[i] < kernel ? kernel : s->before[i];
@@ -289,11 +340,11 @@ static void remove_id(Ids *ids, int id) {
 }
 
 /* `kernel` reads what is copied for another one. */
-static void share_copy(Search *s, int kernel, int copy, int inner) {
+static void share_copy(Search *s, int kernel, int copy, const Box *box, int inner) {
   int from = s->f->kernel[copy]->instr[0].buffer;
   int to = s->f->kernel[copy]->instr[1].buffer;
   s->f->kernel[kernel] = moved_kernel(s->arena, s, s->f->kernel[kernel], from,
-                                      inner, to);
+                                      box, inner, to);
   remove_id(&s->users[from], kernel);
   add_id(s->arena, &s->users[to], kernel);
   if (kernel < s->before[copy]) {
@@ -305,19 +356,21 @@ static void share_copy(Search *s, int kernel, int copy, int inner) {
   s->changed[kernel] = ++s->clock;
 }
 
-static void insert_copy(Search *s, int kernel, int from, int inner) {
+static void insert_copy(Search *s, int kernel, int from, const Box *box,
+                        int inner) {
   KFunc *f = s->f;
+  Type part = box_type(&f->buffer[from].type, box);
   const Kernel *k = f->kernel[kernel];
   Buffer b = {.kind = BUF_TEMP, .name = "", .offset = -1,
               .local = f->buffer[from].local,
-              .type = access_type(&f->buffer[from].type, inner)};
+              .type = access_type(&part, inner)};
   int to = kfunc_add_buffer(s->arena, f, b), id = f->n_kernels;
-  Kernel *copy = copy_kernel(s, s->arena, from, to, inner);
+  Kernel *copy = copy_kernel(s, s->arena, from, box, to, inner);
   copy->group = b.local ? k->group : NULL;
   copy->n_locs = k->n_locs;
   copy->locs = k->locs;
   kfunc_add_kernel(s->arena, f, copy);
-  f->kernel[kernel] = moved_kernel(s->arena, s, k, from, inner, to);
+  f->kernel[kernel] = moved_kernel(s->arena, s, k, from, box, inner, to);
   Ids *users = &s->users[from];
   for (int i = 0; i < users->n; i++)
     if (users->id[i] == kernel) users->id[i] = id;
@@ -333,13 +386,16 @@ static void insert_copy(Search *s, int kernel, int from, int inner) {
 typedef struct BestCopy {
   double cycles; /* the kernel's and, where it must still be made, the copy's */
   int buffer, inner, made; /* made: a copy that is there, or -1 */
+  Box box;
 } BestCopy;
 
 /* What a copy costs that is made for kernel k. */
-static double copy_cost(const Search *s, const Kernel *k, int buffer, int inner) {
-  const Type *t = &s->f->buffer[buffer].type;
-  double least = copy_cycles * (double)(type_count(t) * dtype_size[t->dtype]);
-  double cycles = kernel_cycles(s, copy_kernel(s, s->trial, buffer, buffer, inner));
+static double copy_cost(const Search *s, const Kernel *k, int buffer,
+                        const Box *box, int inner) {
+  Type t = box_type(&s->f->buffer[buffer].type, box);
+  double least = copy_cycles * (double)(type_count(&t) * dtype_size[t.dtype]);
+  double cycles =
+      kernel_cycles(s, copy_kernel(s, s->trial, buffer, box, buffer, inner));
   return is_contraction(k) && cycles < least ? least : cycles;
 }
 
@@ -351,14 +407,16 @@ static void try_copies(const Search *s, int kernel, int buffer, BestCopy *best) 
   bool may_move_itself = !is_contraction(k) && can_move(s, buffer);
   if (type_count(t) < SMALL || stores_to(k, buffer) || whole || may_move_itself)
     return;
-  for (int axis = 0; axis < t->rank - 1; axis++) {
-    if (t->dim[axis] == 1 || !simple_accesses(s, k, buffer, axis)) continue;
-    int made = made_copy(s, kernel, buffer, axis);
-    double then = made >= 0 ? 0 : copy_cost(s, k, buffer, axis);
+  for (int axis = 0; axis < t->rank; axis++) {
+    if (!simple_accesses(s, k, buffer, axis)) continue;
+    Box box = box_of(s, k, buffer);
+    if (axis == t->rank - 1 ? is_whole(t, &box) : box.count[axis] == 1) continue;
+    int made = made_copy(s, kernel, buffer, &box, axis);
+    double then = made >= 0 ? 0 : copy_cost(s, k, buffer, &box, axis);
     if (then < best->cycles)
       then += kernel_cycles(
-          s, moved_kernel(s->trial, s, k, buffer, axis, buffer));
-    if (then < best->cycles) *best = (BestCopy){then, buffer, axis, made};
+          s, moved_kernel(s->trial, s, k, buffer, &box, axis, buffer));
+    if (then < best->cycles) *best = (BestCopy){then, buffer, axis, made, box};
   }
 }
 
@@ -375,8 +433,8 @@ static void improve_kernel(Search *s, int kernel) {
     if (k->instr[n].kop == K_LOAD)
       try_copies(s, kernel, k->instr[n].buffer, &best);
   if (best.buffer < 0) return;
-  if (best.made >= 0) share_copy(s, kernel, best.made, best.inner);
-  else insert_copy(s, kernel, best.buffer, best.inner);
+  if (best.made >= 0) share_copy(s, kernel, best.made, &best.box, best.inner);
+  else insert_copy(s, kernel, best.buffer, &best.box, best.inner);
 }
 
 /* --- the whole ------------------------------------------------------------ */
@@ -476,7 +534,7 @@ static double total(Search *s) {
 static void move_all(Search *s, int axis) {
   for (int b = 0; b < s->f->n_buffers; b++) {
     fresh_trial(s);
-    if (s->f->buffer[b].type.rank > 2 && can_move(s, b) &&
+    if (axis < s->f->buffer[b].type.rank - 1 && can_move(s, b) &&
         can_move_axis(s, b, axis))
       move_buffer(s, b, axis);
   }

@@ -18,6 +18,7 @@ void split_loops(KFunc *f);
 typedef struct Access {
   Affine axis[MAX_RANK];
   uint32_t joined; /* bit r: an index runs over axis r into axis r - 1 */
+  int64_t first[MAX_RANK], last[MAX_RANK]; /* indices that occur lie between these */
 } Access;
 /* Of a load or store. False if it is not that simple: the access steps across
  * axes, or backwards, or may lie outside. */
