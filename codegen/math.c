@@ -44,20 +44,24 @@ static LLVMValueRef power_of_two(const Build *b, LLVMValueRef n) {
   return LLVMBuildBitCast(b->b, i, LLVMTypeOf(n), "");
 }
 
-static LLVMValueRef clamp(const Build *b, LLVMValueRef x, double low,
-                          double high) {
-  x = build_select(b, fcmp(b, LLVMRealOLT, x, low), num(b, x, low), x);
+static LLVMValueRef at_least(const Build *b, LLVMValueRef x, double low) {
+  return build_select(b, fcmp(b, LLVMRealOLT, x, low), num(b, x, low), x);
+}
+
+static LLVMValueRef at_most(const Build *b, LLVMValueRef x, double high) {
   return build_select(b, fcmp(b, LLVMRealOGT, x, high), num(b, x, high), x);
 }
 
 /* exp(x) = 2^n e^r with |r| <= ln 2 / 2, after Cephes' expf. The factor is
- * applied in two halves so that results below the normal range round once. */
+ * applied in two halves so that results below the normal range round once. What is
+ * too small for any number (a masked -inf) is not computed: some processors take a
+ * hundred cycles for each vector in which anything falls below that range. */
 LLVMValueRef build_exp(const Build *b, LLVMValueRef x0) {
   static const double c[] = {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3,
                              4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1};
-  LLVMValueRef x = clamp(b, x0, -104.0, 89.0);
   LLVMValueRef ordered = fcmp(b, LLVMRealORD, x0, 0);
-  x = build_select(b, ordered, x, num(b, x, 0));
+  LLVMValueRef inside = fcmp(b, LLVMRealOGE, x0, -104);
+  LLVMValueRef x = build_select(b, inside, at_most(b, x0, 89), num(b, x0, 0));
   LLVMValueRef n = times(b, x, num(b, x, 1.44269504088896341));
   n = build_intrinsic(b, "llvm.rint", LLVMTypeOf(n), 1, &n);
   LLVMValueRef r = build_fma(b, n, num(b, x, -0.693359375), x);
@@ -68,7 +72,8 @@ LLVMValueRef build_exp(const Build *b, LLVMValueRef x0) {
   half = build_intrinsic(b, "llvm.floor", LLVMTypeOf(n), 1, &half);
   LLVMValueRef rest = LLVMBuildFSub(b->b, n, half, "");
   p = times(b, times(b, p, power_of_two(b, half)), power_of_two(b, rest));
-  return build_select(b, ordered, p, x0);
+  LLVMValueRef outside = build_select(b, ordered, num(b, x, 0), x0);
+  return build_select(b, inside, p, outside);
 }
 
 /* log(x) = e ln 2 + log(m) with m in [sqrt(1/2), sqrt(2)), after Cephes' logf. */
@@ -120,7 +125,7 @@ LLVMValueRef build_tanh(const Build *b, LLVMValueRef x) {
 }
 
 /* Near 0 an odd polynomial, beyond 475/512 1 - exp(q(|x|)) with a polynomial q
- * that is below -|x|; at most 1 ulp off. */
+ * that is below -|x|; at most 1 ulp off. From exp(-80) on it is 1. */
 static LLVMValueRef build_erf(const Build *b, LLVMValueRef x) {
   static const double odd[] = {-5.96761703e-4, 4.99119423e-3, -2.67681349e-2,
                                1.12819925e-1,  -3.76125336e-1, 1.28379166e-1};
@@ -134,6 +139,7 @@ static LLVMValueRef build_erf(const Build *b, LLVMValueRef x) {
   q = build_fma(b, q, z, rest);
   for (int i = 0; i < 3; i++) q = build_fma(b, q, a, num(b, x, c[i]));
   q = build_fma(b, q, a, LLVMBuildFNeg(b->b, a, ""));
+  q = at_least(b, q, -80);
   LLVMValueRef big = LLVMBuildFSub(b->b, num(b, x, 1), build_exp(b, q), "");
   LLVMValueRef sign[2] = {big, x};
   big = build_intrinsic(b, "llvm.copysign", LLVMTypeOf(x), 2, sign);
