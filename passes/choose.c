@@ -293,7 +293,8 @@ static void try_arithmetic(Search *f, int dim, Best *best) {
 static void try_vector(Search *f, int dim, Best *best) {
   Best here = {.schedule = {.vec = -1}, .cycles = 1e300};
   try_arithmetic(f, dim, &here);
-  here.cycles = cost_whole(&f->facts, &here.schedule, here.cycles);
+  here.cycles = cost_whole(&f->facts, &here.schedule, here.cycles) +
+                cost_far(&f->facts, &here.schedule);
   if (here.cycles < best->cycles) *best = here;
 }
 

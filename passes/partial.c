@@ -190,8 +190,7 @@ static Choice choice_of(Arena *a, Memo *memo, const Kernel *k) {
 }
 
 static double cycles_of(Arena *a, Memo *memo, const Kernel *k) {
-  Choice c = choice_of(a, memo, k);
-  return c.cycles + c.far;
+  return choice_of(a, memo, k).cycles;
 }
 
 /* Whether the partial sums are few, and have each something to sum. */
@@ -242,7 +241,7 @@ void partial_sums(Arena *a, Arena *trial, KFunc *f, Memo *memo, Kernel **kernel,
   Choice now = choice_of(trial, memo, k);
   if (now.cycles < (double)LEAST_CYCLES || now.far < (1 - worth) * now.cycles) return;
   Cuts cuts = {0};
-  Best best = {.cycles = (now.cycles + now.far) * worth};
+  Best best = {.cycles = now.cycles * worth};
   try_cuts(trial, memo, k, &cuts, k->n_par, &best);
   if (best.cuts.n == 0) return;
   int buffer = add_buffers(a, f, k, blocks_of(&best.cuts));

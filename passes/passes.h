@@ -45,7 +45,7 @@ KModule *pass_schedule(Arena *a, const KModule *m, const Cpu *cpu, bool direct);
 typedef struct Choice {
   Schedule schedule;
   double cycles; /* as the model estimates them */
-  double far;    /* more, where the second cache is too small */
+  double far;    /* of these, since the second cache is too small */
 } Choice;
 Choice choose_schedule(const Kernel *k, const Cpu *cpu);
 
