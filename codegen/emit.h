@@ -87,10 +87,11 @@ LLVMValueRef build_exp(const Build *b, LLVMValueRef x);  /* f32 */
 LLVMValueRef build_log(const Build *b, LLVMValueRef x);  /* f32 */
 LLVMValueRef build_tanh(const Build *b, LLVMValueRef x); /* f32 */
 
-/* philox.c: puts the four words of blocks, i32, in place of the counters, whose
- * low halves count: an i64 for each block in counter[0], and in the others one for
- * all blocks. */
-void build_philox(const Build *b, LLVMValueRef counter[], LLVMValueRef seed);
+/* philox.c: draws blocks, of which the first has these counters, i64, and each next
+ * one a counter[0] that is one more. Of one block the first word, i32; of more a
+ * pointer to all their first words, i32, which stand before all their second ones. */
+LLVMValueRef build_philox(const Build *b, const LLVMValueRef counter[],
+                          LLVMValueRef seed, int blocks);
 
 /* value.c: the value of an instruction at the position in e->coord. */
 LLVMValueRef emit_value(Emit *e, int n);

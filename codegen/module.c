@@ -62,11 +62,6 @@ static bool has_calls(const Emission *e) {
   return !e->part || e->part->number == 0;
 }
 
-static void own_attributes(const Emission *e, LLVMValueRef fn) {
-  if (has_calls(e)) LLVMSetLinkage(fn, LLVMInternalLinkage);
-  set_attributes(e->target, e->b->context, fn);
-}
-
 static bool is_shared(const Emission *e, int kernel) {
   return e->shapes->uses[e->shapes->first[kernel]] > 1;
 }
@@ -88,7 +83,7 @@ static LLVMValueRef code_of(const Emission *e, int kernel) {
         kernel_type(e->b, e->f->kernel[kernel]->group != NULL));
   LLVMValueRef fn = emit_kernel(e->arena, e->b, e->m, e->f,
                                 e->f->kernel[kernel], name, shape);
-  own_attributes(e, fn);
+  if (has_calls(e)) LLVMSetLinkage(fn, LLVMInternalLinkage);
   if (is_brief(e, e->f->kernel[kernel])) {
     add_flag(e->b->context, fn, "noinline"); /* optnone wants it */
     add_flag(e->b->context, fn, "optnone");
@@ -126,7 +121,6 @@ static void begin_caller(Caller *c, LLVMValueRef fn) {
   const Build *b = c->e->b;
   c->fn = fn;
   c->arena = LLVMGetParam(fn, 0);
-  set_attributes(c->e->target, b->context, fn);
   LLVMPositionBuilderAtEnd(b->b,
                            LLVMAppendBasicBlockInContext(b->context, fn, ""));
   LLVMTypeRef p = LLVMPointerTypeInContext(b->context, 0);
@@ -268,7 +262,10 @@ static Build module_begin(const Target *t, LLVMContextRef context) {
   return b;
 }
 
-static LLVMModuleRef module_end(Build *b) {
+static LLVMModuleRef module_end(const Target *t, Build *b) {
+  for (LLVMValueRef fn = LLVMGetFirstFunction(b->module); fn != NULL;
+       fn = LLVMGetNextFunction(fn))
+    if (LLVMCountBasicBlocks(fn) > 0) set_attributes(t, b->context, fn);
   LLVMDisposeBuilder(b->b);
   char *error = NULL;
   if (LLVMVerifyModule(b->module, LLVMReturnStatusAction, &error))
@@ -284,7 +281,7 @@ LLVMModuleRef module_emit(Arena *a, const Target *t, LLVMContextRef context,
     Shapes shapes = shapes_find(a, m->func[i]);
     emit_function(&(Emission){a, t, &b, m, m->func[i], &shapes, NULL});
   }
-  return module_end(&b);
+  return module_end(t, &b);
 }
 
 LLVMModuleRef module_emit_part(Arena *a, const Target *t,
@@ -293,7 +290,7 @@ LLVMModuleRef module_emit_part(Arena *a, const Target *t,
                                const ModulePart *part) {
   Build b = module_begin(t, context);
   emit_function(&(Emission){a, t, &b, m, f, shapes, part});
-  return module_end(&b);
+  return module_end(t, &b);
 }
 
 static Bytes bytes_of(Arena *a, const char *data, size_t size) {

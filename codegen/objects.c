@@ -123,14 +123,14 @@ static void *compile_part(void *operand) {
 
 enum { /* in units of about 20 us */
   KERNEL_WEIGHT = 40, /* whatever is in it */
-  RAND_WEIGHT = 150,
+  PHILOX_WEIGHT = 500, /* what draws numbers, once for all kernels of a part */
   PART_WEIGHT = 600 /* worth a thread */
 };
 
 /* About how long a kernel takes to compile: instructions, for each position of its
  * tile, and again for what tiles leave over. */
 static double weight_of(const Kernel *k) {
-  double positions = 1, copies = 1, rand = 0;
+  double positions = 1, copies = 1;
   for (int d = 0; d < kernel_dims(k); d++) {
     int64_t tile = k->schedule.tile[d];
     int64_t step = tile * (d == k->schedule.vec ? k->schedule.lanes : 1);
@@ -138,10 +138,13 @@ static double weight_of(const Kernel *k) {
     if (step > 0 && k->extent[d] % step != 0 && k->extent[d] > step)
       copies *= 1.5;
   }
+  return (double)KERNEL_WEIGHT + k->n_instrs * (4 + positions * copies);
+}
+
+static bool draws(const Kernel *k) {
   for (int n = 0; n < k->n_instrs; n++)
-    if (k->instr[n].kop == K_RAND) rand += (double)RAND_WEIGHT;
-  return (double)KERNEL_WEIGHT + copies * rand +
-         k->n_instrs * (4 + positions * copies);
+    if (k->instr[n].kop == K_RAND) return true;
+  return false;
 }
 
 static int count_cores(void) {
@@ -151,25 +154,42 @@ static int count_cores(void) {
   return CPU_COUNT(&set);
 }
 
-/* Each distinct kernel to the part that has least so far. Returns the parts. */
-static int share_out(Arena *a, const KFunc *f, const Shapes *s, int *part) {
-  double total = 0, load[MAX_OBJECTS] = {0};
-  double *weight = arena_alloc(a, (size_t)(s->n + 1) * sizeof *weight);
+/* The parts that kernels are shared out to: how much each has so far, and whether it
+ * has what draws numbers. */
+typedef struct Shares {
+  int n;
+  double load[MAX_OBJECTS];
+  bool philox[MAX_OBJECTS];
+} Shares;
+
+static double load_with(const Shares *s, int part, const Kernel *k) {
+  double philox = draws(k) && !s->philox[part] ? (double)PHILOX_WEIGHT : 0;
+  return s->load[part] + weight_of(k) + philox;
+}
+
+/* Gives a kernel to the part that then has least. */
+static int share(Shares *s, const Kernel *k) {
+  int least = 0;
+  for (int p = 1; p < s->n; p++)
+    if (load_with(s, p, k) < load_with(s, least, k)) least = p;
+  s->load[least] = load_with(s, least, k);
+  s->philox[least] |= draws(k);
+  return least;
+}
+
+/* The part of each distinct kernel. Returns the parts. */
+static int share_out(const KFunc *f, const Shapes *s, int *part) {
+  Shares all = {.n = 1};
   for (int i = 0; i < s->n; i++)
-    if (s->first[i] == i)
-      total += weight[i] = weight_of(f->kernel[i]);
+    if (s->first[i] == i) share(&all, f->kernel[i]);
   int parts = count_cores();
   if (parts > MAX_OBJECTS) parts = MAX_OBJECTS;
-  double worth = total / (double)PART_WEIGHT;
+  double worth = all.load[0] / (double)PART_WEIGHT;
   if (parts > worth) parts = (int)worth;
   if (parts < 1) parts = 1;
-  for (int i = 0; i < s->n; i++) {
-    int least = 0;
-    for (int p = 1; p < parts; p++)
-      if (load[p] < load[least]) least = p;
-    part[i] = s->first[i] == i ? least : part[s->first[i]];
-    load[least] += weight[i];
-  }
+  Shares shares = {.n = parts};
+  for (int i = 0; i < s->n; i++)
+    part[i] = s->first[i] == i ? share(&shares, f->kernel[i]) : part[s->first[i]];
   return parts;
 }
 
@@ -187,7 +207,7 @@ static void compile_all(Part *part, int n) {
 static Objects compile_function(Arena *a, const Target *t, const KModule *m,
                                 const KFunc *f, const Shapes *shapes) {
   int *of_kernel = arena_alloc(a, (size_t)(shapes->n + 1) * sizeof *of_kernel);
-  Objects o = {.n = share_out(a, f, shapes, of_kernel)};
+  Objects o = {.n = share_out(f, shapes, of_kernel)};
   Part part[MAX_OBJECTS];
   for (int i = 0; i < o.n; i++)
     part[i] = (Part){.arena = arena_new(), .target = t, .m = m, .f = f,

@@ -1,7 +1,11 @@
-/* Philox4x32-7 on vectors of counters, the same words as runtime/philox.h. The
+/* Philox4x32-7 on vectors of counters, the same words as runtime/philox.h. For vectors
+ * it is a function of its own, once for all kernels of a module: LLVM takes as long for
+ * it as for a large contraction, and the call is little beside what it does. The
  * words are held in 64-bit lanes: the product of two 32-bit words is then one
  * instruction, the low half is the product itself (upper bits are ignored by the
  * next round) and nothing is widened or narrowed between rounds. */
+#include <stdio.h>
+
 #include "codegen/emit.h"
 #include "runtime/philox.h"
 
@@ -113,8 +117,9 @@ static LLVMValueRef low_words(const Build *b, LLVMValueRef v) {
                                 LLVMConstVector(even, (unsigned)lanes), "");
 }
 
-void build_philox(const Build *b, LLVMValueRef counter[],
-                  LLVMValueRef seed) {
+/* Puts the four words of blocks, i32, in place of the counters, whose low halves
+ * count: an i64 for each block in counter[0], and in the others one for all blocks. */
+static void add_philox(const Build *b, LLVMValueRef counter[], LLVMValueRef seed) {
   int lanes = build_lanes(counter[0]);
   Words w = {.key = {seed}};
   for (int i = 0; i < PHILOX_WORDS; i++) w.c[i] = counter[i];
@@ -124,4 +129,73 @@ void build_philox(const Build *b, LLVMValueRef counter[],
   add_rounds(b, &w, left - left % 2);
   for (int i = 0; i < PHILOX_WORDS; i++)
     counter[i] = low_words(b, w.c[i]);
+}
+
+static void set_internal(LLVMValueRef fn) {
+  LLVMSetLinkage(fn, LLVMInternalLinkage);
+  LLVMAttributeRef no = LLVMCreateEnumAttribute(
+      LLVMGetTypeContext(LLVMTypeOf(fn)),
+      LLVMGetEnumAttributeKindForName("noinline", 8), 0);
+  LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, no);
+}
+
+enum { OPERANDS = PHILOX_WORDS + 2 }; /* counters, the seed, and where words go */
+
+/* void net_philox_N(i64 block, i64 row, i64 step, i64 place, i64 seed, ptr words): the
+ * words of N blocks from that one on, one vector of N after the other. */
+static LLVMValueRef philox_function(const Build *b, int blocks) {
+  char name[32];
+  snprintf(name, sizeof name, "net_philox_%d", blocks);
+  LLVMValueRef fn = LLVMGetNamedFunction(b->module, name);
+  if (fn != NULL) return fn;
+  LLVMTypeRef i64 = LLVMInt64TypeInContext(b->context);
+  LLVMTypeRef p[OPERANDS] = {i64, i64, i64, i64, i64,
+                             LLVMPointerTypeInContext(b->context, 0)};
+  LLVMTypeRef none = LLVMVoidTypeInContext(b->context);
+  fn = LLVMAddFunction(b->module, name, LLVMFunctionType(none, p, OPERANDS, false));
+  set_internal(fn);
+  LLVMBasicBlockRef caller = LLVMGetInsertBlock(b->b);
+  LLVMPositionBuilderAtEnd(b->b, LLVMAppendBasicBlockInContext(b->context, fn, ""));
+  LLVMValueRef c[PHILOX_WORDS], number[64];
+  for (unsigned i = 0; i < PHILOX_WORDS; i++) c[i] = LLVMGetParam(fn, i);
+  for (int i = 0; i < blocks; i++) number[i] = build_i64(b, i);
+  c[0] = LLVMBuildAdd(b->b, build_splat(b, c[0], blocks),
+                      LLVMConstVector(number, (unsigned)blocks), "");
+  add_philox(b, c, LLVMGetParam(fn, PHILOX_WORDS));
+  for (int i = 0; i < PHILOX_WORDS; i++) {
+    LLVMValueRef to = build_moved(b, LLVMGetParam(fn, OPERANDS - 1), 4 * i * blocks);
+    LLVMSetAlignment(LLVMBuildStore(b->b, c[i], to), 4);
+  }
+  LLVMBuildRetVoid(b->b);
+  LLVMPositionBuilderAtEnd(b->b, caller);
+  return fn;
+}
+
+/* Room on the stack of the function that is being emitted. */
+static LLVMValueRef stack_words(const Build *b, int n) {
+  LLVMBasicBlockRef here = LLVMGetInsertBlock(b->b);
+  LLVMBasicBlockRef entry =
+      LLVMGetEntryBasicBlock(LLVMGetBasicBlockParent(here));
+  LLVMValueRef first = LLVMGetFirstInstruction(entry);
+  if (first != NULL) LLVMPositionBuilderBefore(b->b, first);
+  LLVMTypeRef i32 = LLVMInt32TypeInContext(b->context);
+  LLVMValueRef words = LLVMBuildAlloca(b->b, LLVMArrayType2(i32, (uint64_t)n), "");
+  LLVMSetAlignment(words, 64);
+  LLVMPositionBuilderAtEnd(b->b, here);
+  return words;
+}
+
+LLVMValueRef build_philox(const Build *b, const LLVMValueRef counter[],
+                          LLVMValueRef seed, int blocks) {
+  LLVMValueRef c[OPERANDS];
+  for (int i = 0; i < PHILOX_WORDS; i++) c[i] = counter[i];
+  if (blocks == 1) {
+    add_philox(b, c, seed);
+    return c[0];
+  }
+  LLVMValueRef fn = philox_function(b, blocks);
+  c[PHILOX_WORDS] = seed;
+  LLVMValueRef words = c[OPERANDS - 1] = stack_words(b, PHILOX_WORDS * blocks);
+  LLVMBuildCall2(b->b, LLVMGlobalGetValueType(fn), fn, c, OPERANDS, "");
+  return words;
 }

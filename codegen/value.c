@@ -269,16 +269,13 @@ static LLVMValueRef place_value(const Emit *e, int n) {
   return to_u32(e, e->fact[e->shape->n_buffers + i]);
 }
 
-/* Some lanes of a vector. */
-static LLVMValueRef part_of(const Build *b, LLVMValueRef v, int first,
-                            int lanes) {
-  if (build_lanes(v) == lanes) return v;
+/* A vector of i32 in memory, so many of them behind the pointer. */
+static LLVMValueRef load_words(const Build *b, LLVMValueRef p, int at, int lanes) {
   LLVMTypeRef i32 = LLVMInt32TypeInContext(b->context);
-  LLVMValueRef at[64];
-  for (int l = 0; l < lanes; l++)
-    at[l] = LLVMConstInt(i32, (unsigned)(first + l), false);
-  return LLVMBuildShuffleVector(b->b, v, LLVMGetPoison(LLVMTypeOf(v)),
-                                LLVMConstVector(at, (unsigned)lanes), "");
+  LLVMValueRef v =
+      LLVMBuildLoad2(b->b, build_vector(i32, lanes), build_moved(b, p, 4 * at), "");
+  LLVMSetAlignment(v, 4);
+  return v;
 }
 
 /* The vectors of a tile start at a multiple of 64 elements, so four of them in a
@@ -302,21 +299,18 @@ static LLVMValueRef rand_value(Emit *e, int n) {
   int lanes = vector ? e->s->lanes : 1;
   int vectors = vector ? (int)e->tile[e->s->vec] : 1;
   int blocks = (vectors + PHILOX_WORDS - 1) / PHILOX_WORDS * lanes;
-  if (vector)
-    block = LLVMBuildAdd(b->b, build_splat(b, block, blocks),
-                         numbers(&e->build, blocks, 1), "");
   LLVMValueRef step = scalar_slot(e, "step", build_type(b, T_F64));
   step = LLVMBuildFPToUI(b->b, step, i32, "");
   LLVMValueRef c[PHILOX_WORDS] = {block, LLVMBuildZExt(b->b, row, i64, ""),
                                   LLVMBuildZExt(b->b, step, i64, ""),
                                   LLVMBuildZExt(b->b, place_value(e, n), i64,
                                                 "")};
-  build_philox(b, c, scalar_slot(e, "seed", i64));
-  if (!vector) return uniform(e, i->type, c[0]);
+  LLVMValueRef words = build_philox(b, c, scalar_slot(e, "seed", i64), blocks);
+  if (!vector) return uniform(e, i->type, words);
   for (int v = 0; v < vectors; v++) {
     e->coord[e->s->vec] = v;
-    LLVMValueRef word = part_of(b, c[v % PHILOX_WORDS],
-                                v / PHILOX_WORDS * lanes, lanes);
+    int first = v % PHILOX_WORDS * blocks + v / PHILOX_WORDS * lanes;
+    LLVMValueRef word = load_words(b, words, first, lanes);
     e->memo[n][emit_position(e, e->depends[n])] = uniform(e, i->type, word);
   }
   e->coord[e->s->vec] = here;
