@@ -6,7 +6,6 @@
 #include "codegen/driver_bench.h"
 #include "runtime/philox.h"
 
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,11 +89,6 @@ static Status time_functions(Bench *b, double compiled) {
   return status ? status : flush_output();
 }
 
-static int cores(void) {
-  cpu_set_t set;
-  return sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
-}
-
 typedef struct CacheTold {
   const char *name;
   bool *cached;
@@ -121,7 +115,7 @@ static Status bench(Bench *b, const Stopwatch *compiling, double start) {
     return resource_error("the program needs %.1f MB of memory",
                           (double)size / 1e6);
   memset(b->memory, 0, size);
-  b->threads = b->o->threads ? (int)b->o->threads : cores();
+  b->threads = b->o->threads ? (int)b->o->threads : cores_available();
   b->pool = net_pool_new(b->threads);
   b->watch = stopwatch_new(b->pool == NULL);
   Status status = time_functions(b, compiled);

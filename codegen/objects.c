@@ -6,8 +6,6 @@
 #include "codegen/objects.h"
 
 #include <llvm-c/Core.h>
-#include <pthread.h>
-#include <sched.h>
 #include <string.h>
 
 #include "codegen/target.h"
@@ -105,11 +103,11 @@ typedef struct Part {
   LLVMMemoryBufferRef object;
 } Part;
 
-static void *compile_part(void *operand) {
-  Part *p = operand;
-  LLVMContextRef context = LLVMContextCreate();
+static void compile_part(void *context, int i) {
+  Part *p = (Part *)context + i;
+  LLVMContextRef llvm = LLVMContextCreate();
   LLVMTargetMachineRef machine = target_machine(p->target);
-  LLVMModuleRef module = module_emit_part(p->arena, p->target, context, p->m,
+  LLVMModuleRef module = module_emit_part(p->arena, p->target, llvm, p->m,
                                           p->f, p->shapes, &p->module);
   char *error = NULL;
   if (LLVMTargetMachineEmitToMemoryBuffer(machine, module, LLVMObjectFile,
@@ -117,8 +115,7 @@ static void *compile_part(void *operand) {
     defect("LLVM code generation: %s", error);
   LLVMDisposeModule(module);
   LLVMDisposeTargetMachine(machine);
-  LLVMContextDispose(context);
-  return NULL;
+  LLVMContextDispose(llvm);
 }
 
 enum { /* in units of about 20 us */
@@ -145,13 +142,6 @@ static bool draws(const Kernel *k) {
   for (int n = 0; n < k->n_instrs; n++)
     if (k->instr[n].kop == K_RAND) return true;
   return false;
-}
-
-static int count_cores(void) {
-  cpu_set_t set;
-  if (!LLVMIsMultithreaded() || sched_getaffinity(0, sizeof set, &set) != 0)
-    return 1;
-  return CPU_COUNT(&set);
 }
 
 /* The parts that kernels are shared out to: how much each has so far, and whether it
@@ -182,7 +172,7 @@ static int share_out(const KFunc *f, const Shapes *s, int *part) {
   Shares all = {.n = 1};
   for (int i = 0; i < s->n; i++)
     if (s->first[i] == i) share(&all, f->kernel[i]);
-  int parts = count_cores();
+  int parts = LLVMIsMultithreaded() ? cores_available() : 1;
   if (parts > MAX_OBJECTS) parts = MAX_OBJECTS;
   double worth = all.load[0] / (double)PART_WEIGHT;
   if (parts > worth) parts = (int)worth;
@@ -191,17 +181,6 @@ static int share_out(const KFunc *f, const Shapes *s, int *part) {
   for (int i = 0; i < s->n; i++)
     part[i] = s->first[i] == i ? share(&shares, f->kernel[i]) : part[s->first[i]];
   return parts;
-}
-
-static void compile_all(Part *part, int n) {
-  pthread_t thread[MAX_OBJECTS];
-  bool started[MAX_OBJECTS] = {false};
-  for (int i = 1; i < n; i++)
-    started[i] = pthread_create(&thread[i], NULL, compile_part, &part[i]) == 0;
-  for (int i = 0; i < n; i++)
-    if (!started[i]) compile_part(&part[i]);
-  for (int i = 1; i < n; i++)
-    if (started[i]) pthread_join(thread[i], NULL);
 }
 
 static Objects compile_function(Arena *a, const Target *t, const KModule *m,
@@ -213,7 +192,7 @@ static Objects compile_function(Arena *a, const Target *t, const KModule *m,
     part[i] = (Part){.arena = arena_new(), .target = t, .m = m, .f = f,
                      .shapes = shapes,
                      .module = {.number = i, .of_kernel = of_kernel}};
-  compile_all(part, o.n);
+  parallel_for(o.n, compile_part, part);
   for (int i = 0; i < o.n; i++) {
     LLVMMemoryBufferRef object = part[i].object;
     o.object[i] = (Bytes){

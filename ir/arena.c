@@ -22,6 +22,7 @@ enum { HEADER = (sizeof(Block) + ALIGN - 1) / ALIGN * ALIGN };
 
 struct Arena {
   Block *first; /* the one that small requests come from */
+  Block *spare; /* without a use since a reset */
 };
 
 static _Noreturn void no_memory(void) {
@@ -44,20 +45,50 @@ Arena *arena_new(void) {
   return a;
 }
 
-void arena_free(Arena *a) {
-  if (!a)
-    return;
-  for (Block *b = a->first, *next; b; b = next) {
+static void free_blocks(Block *b) {
+  for (Block *next; b; b = next) {
     next = b->next;
     free(b);
   }
+}
+
+void arena_free(Arena *a) {
+  if (!a)
+    return;
+  free_blocks(a->first);
+  free_blocks(a->spare);
   free(a);
+}
+
+/* Blocks are kept: to get fresh pages from the system takes longer than to clear what
+ * was used of these. */
+void arena_reset(Arena *a) {
+  while (a->first) {
+    Block *b = a->first;
+    a->first = b->next;
+    memset((char *)b + HEADER, 0, b->used);
+    b->used = 0;
+    b->next = a->spare;
+    a->spare = b;
+  }
+}
+
+/* A spare block with so much room, which is then none any more; or NULL. */
+static Block *take_spare(Arena *a, size_t bytes) {
+  for (Block **at = &a->spare; *at; at = &(*at)->next) {
+    Block *b = *at;
+    if (b->size < bytes) continue;
+    *at = b->next;
+    return b;
+  }
+  return NULL;
 }
 
 void arena_adopt(Arena *a, Arena *from) {
   Block **end = &a->first;
   while (*end) end = &(*end)->next;
   *end = from->first;
+  free_blocks(from->spare);
   free(from);
 }
 
@@ -71,7 +102,8 @@ void *arena_alloc(Arena *a, size_t bytes) {
     b->used += bytes;
     return p;
   }
-  Block *fresh = block_new(bytes > BLOCK / 4 ? bytes : BLOCK);
+  Block *fresh = take_spare(a, bytes);
+  if (!fresh) fresh = block_new(bytes > BLOCK / 4 ? bytes : BLOCK);
   fresh->used = bytes;
   if (b && fresh->size - bytes < b->size - b->used) {
     fresh->next = b->next; /* the current block has more room left */

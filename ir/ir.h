@@ -19,6 +19,7 @@
 typedef struct Arena Arena;
 Arena *arena_new(void);
 void arena_free(Arena *a);
+void arena_reset(Arena *a); /* as new */
 /* All memory of `from` becomes part of `a`; `from` is gone. */
 void arena_adopt(Arena *a, Arena *from);
 void *arena_alloc(Arena *a, size_t bytes); /* zeroed, 16-byte aligned */
@@ -28,6 +29,11 @@ char *arena_printf(Arena *a, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Doubles the capacity of an array that is full: returns where it is now. */
 void *arena_grow(Arena *a, void *array, int count, int *capacity, size_t size);
+
+/* parallel.c: the cores that this process may use; jobs 0 to n - 1, on as many threads,
+ * begun in that order. A job has an arena of its own. */
+int cores_available(void);
+void parallel_for(int n, void (*job)(void *context, int i), void *context);
 
 /* A growing text, used by every printer. */
 typedef struct Text {
@@ -208,12 +214,14 @@ typedef struct Var {
   Type type;
 } Var;
 
+enum { MAX_FUNCS = 4 }; /* init, train, evaluate, predict */
+
 typedef struct Module {
   Arena *arena;
   int n_vars, cap_vars;
   Var *var; /* in order of declaration */
   int n_graphs;
-  Graph *graph[4];
+  Graph *graph[MAX_FUNCS];
   int64_t limit; /* bytes that the plan may need; 0: any number */
   Span limit_at;
   Span objective; /* the user's loss, for messages; else nowhere */

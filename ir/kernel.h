@@ -128,7 +128,7 @@ typedef struct KModule {
   Span limit_at;         /* where that was said */
   const char *cpu;       /* NULL before `schedule` */
   int n_funcs;
-  KFunc *func[4];
+  KFunc *func[MAX_FUNCS];
 } KModule;
 
 /* kernel.c */

@@ -454,13 +454,29 @@ static KFunc *fuse_graph(Arena *a, const Graph *from, bool direct) {
   return f;
 }
 
+typedef struct Job {
+  const Module *from;
+  bool direct;
+  Arena **arena; /* of each graph */
+  KFunc **func;
+} Job;
+
+static void fuse_job(void *context, int i) {
+  const Job *job = context;
+  job->arena[i] = arena_new();
+  job->func[i] = fuse_graph(job->arena[i], job->from->graph[i], job->direct);
+}
+
 KModule *pass_fuse(Arena *a, const Module *m, bool direct) {
   KModule *k = arena_alloc(a, sizeof *k);
   *k = (KModule){.arena = a, .n_vars = m->n_vars, .var = m->var,
                  .limit = m->limit, .limit_at = m->limit_at, .scalars = -1, .bytes = -1};
   k->var_offset = arena_alloc(a, (size_t)(m->n_vars + 1) * sizeof(int64_t));
   for (int i = 0; i < m->n_vars; i++) k->var_offset[i] = -1;
-  for (int i = 0; i < m->n_graphs; i++)
-    k->func[k->n_funcs++] = fuse_graph(a, m->graph[i], direct);
+  Arena *arena[MAX_FUNCS];
+  Job job = {.from = m, .direct = direct, .arena = arena, .func = k->func};
+  parallel_for(m->n_graphs, fuse_job, &job);
+  for (int i = 0; i < m->n_graphs; i++) arena_adopt(a, arena[i]);
+  k->n_funcs = m->n_graphs;
   return k;
 }

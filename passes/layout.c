@@ -453,8 +453,8 @@ static void find_users(Search *s) {
 }
 
 static Search search_new(Arena *a, KFunc *f, Memo *memo) {
-  Search s = {.arena = a, .f = f, .memo = memo, .n_given = f->n_kernels,
-              .clock = 1};
+  Search s = {.arena = a, .trial = arena_new(), .f = f, .memo = memo,
+              .n_given = f->n_kernels, .clock = 1};
   size_t copies = (size_t)f->n_kernels * (ROUNDS + 1); /* at most */
   size_t kernels = (size_t)f->n_kernels + copies + 1;
   size_t buffers = (size_t)f->n_buffers + copies + 1;
@@ -476,8 +476,7 @@ static Search search_new(Arena *a, KFunc *f, Memo *memo) {
 
 /* A trial's kernels live until the next one. */
 static void fresh_trial(Search *s) {
-  arena_free(s->trial);
-  s->trial = arena_new();
+  arena_reset(s->trial);
 }
 
 /* Makes sums in blocks, and draws in order, where that is better; `rest` of a kernel

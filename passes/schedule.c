@@ -69,23 +69,39 @@ KFunc function_copy(Arena *a, const KFunc *from) {
   return f;
 }
 
+typedef struct Job {
+  const KModule *from;
+  const Cpu *cpu;
+  bool direct;
+  Arena **arena; /* of each function */
+  KFunc **func;
+} Job;
+
+static void schedule_function(void *context, int i) {
+  const Job *job = context;
+  Arena *a = job->arena[i] = arena_new();
+  KFunc *f = job->func[i] = arena_alloc(a, sizeof *f);
+  Memo *memo = memo_new(a, job->cpu);
+  *f = function_copy(a, job->from->func[i]);
+  split_loops(f);
+  Blocking *blocks = job->direct ? NULL : block_begin(a, f, memo);
+  layout_choose(a, f, memo);
+  for (int j = 0; j < f->n_kernels; j++) {
+    simplify_loops(f->kernel[j]);
+    f->kernel[j]->schedule = memo_choose(memo, f->kernel[j]).schedule;
+  }
+  if (blocks) block_end(blocks, memo);
+}
+
 KModule *pass_schedule(Arena *a, const KModule *m, const Cpu *cpu,
                        bool direct) {
   KModule *out = arena_alloc(a, sizeof *out);
   *out = *m;
   out->cpu = cpu->name;
-  Memo *memo = memo_new(a, cpu);
-  for (int i = 0; i < m->n_funcs; i++) {
-    KFunc *f = out->func[i] = arena_alloc(a, sizeof *f);
-    *f = function_copy(a, m->func[i]);
-    split_loops(f);
-    Blocking *blocks = direct ? NULL : block_begin(a, f, memo);
-    layout_choose(a, f, memo);
-    for (int j = 0; j < f->n_kernels; j++) {
-      simplify_loops(f->kernel[j]);
-      f->kernel[j]->schedule = memo_choose(memo, f->kernel[j]).schedule;
-    }
-    if (blocks) block_end(blocks, memo);
-  }
+  Arena *arena[MAX_FUNCS];
+  Job job = {.from = m, .cpu = cpu, .direct = direct, .arena = arena,
+             .func = out->func};
+  parallel_for(m->n_funcs, schedule_function, &job);
+  for (int i = 0; i < m->n_funcs; i++) arena_adopt(a, arena[i]);
   return out;
 }
