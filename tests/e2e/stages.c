@@ -111,7 +111,24 @@ static void every_stage(void) {
   globfree(&found);
 }
 
+/* What a step changes in place it asks for before: other cores may hold it. */
+static void claims(void) {
+  static const struct {
+    const char *entry;
+    bool any;
+  } list[] = {{"--entry=train", true}, {"--entry=evaluate", false}};
+  for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
+    const char *const argv[] = {check_netc(), "dump", "--stage=llvm", list[i].entry,
+                                "--data", "shapes()", "models/lenet.net", NULL};
+    Run r = check_run(60, argv);
+    check_that(!r.status && !!strstr(r.out, "llvm.prefetch") == list[i].any,
+               "%s: exit %d\n%.300s", r.command, r.status, r.err);
+    run_free(&r);
+  }
+}
+
 void suite_stages(void) {
-  check_suite("stages",
-              (const CheckTest[]){{"dump and read back", every_stage}, {0}});
+  check_suite("stages", (const CheckTest[]){{"dump and read back", every_stage},
+                                            {"claims", claims},
+                                            {0}});
 }
