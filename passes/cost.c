@@ -273,7 +273,7 @@ static double lines_at(const Facts *f, const double *cover, bool body, bool far)
 /* The share of an access's lines that are others after `step` steps of the dimension. */
 static double new_lines(const Instr *i, int dim, double step) {
   double bytes = step * (double)(llabs(i->at.coef[dim]) * dtype_size[i->type]);
-  return bytes == 0 || bytes > LINE ? 1 : bytes / LINE;
+  return bytes == 0 || bytes > (double)LINE ? 1 : bytes / (double)LINE;
 }
 
 /* Cycles for a line of an access. A line whose neighbour is not wanted too comes
@@ -334,7 +334,7 @@ static double epilogue_lines(const Facts *f, const Schedule *s) {
 
 /* Arithmetic and waiting for lines go on side by side. */
 double cost_whole(const Facts *f, const Schedule *s, double arithmetic) {
-  double room = share_of_cache * f->cpu->l1_ways * WAY / LINE;
+  double room = share_of_cache * (f->cpu->l1_ways * WAY / LINE);
   double waiting =
       epilogue_lines(f, s) * f->cpu->line + misses(f, s, room, false);
   arithmetic /= f->cpu->issue;
@@ -342,6 +342,6 @@ double cost_whole(const Facts *f, const Schedule *s, double arithmetic) {
 }
 
 double cost_far(const Facts *f, const Schedule *s) {
-  double room = share_of_cache * f->cpu->l2_kib * 1024 / LINE;
+  double room = share_of_cache * (f->cpu->l2_kib * 1024 / LINE);
   return f->k->n_red > 0 ? misses(f, s, room, true) : 0;
 }
