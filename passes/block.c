@@ -169,16 +169,18 @@ static int64_t fitting_samples(const Blocking *b) {
   return CACHE_BYTES / most;
 }
 
-/* Whether what each kernel touches beside the samples may be read again for each
- * chunk: it is little, or less than what it touches of the chunk. */
-static bool may_repeat(const Blocking *b, int64_t chunk) {
-  for (int i = 0; i < b->f->n_kernels; i++) {
-    if (b->role[i] == ALONE) continue;
-    int64_t samples = bytes_touched(b, b->f->kernel[i], true) / b->batch * chunk;
-    int64_t others = bytes_touched(b, b->f->kernel[i], false);
-    if (others > WEIGHT_BYTES && others > samples) return false;
-  }
-  return true;
+/* Whether what a kernel touches beside the samples may be read again for each chunk:
+ * it is little, or less than what it touches of the chunk. */
+static bool may_repeat(const Blocking *b, const Kernel *k, int64_t chunk) {
+  int64_t samples = bytes_touched(b, k, true) / b->batch * chunk;
+  int64_t others = bytes_touched(b, k, false);
+  return others <= WEIGHT_BYTES || others <= samples;
+}
+
+/* A wide linear layer has all samples at once, between the groups. */
+static void leave_alone(Blocking *b, int64_t chunk) {
+  for (int i = 0; i < b->f->n_kernels; i++)
+    if (!may_repeat(b, b->f->kernel[i], chunk)) b->role[i] = ALONE;
 }
 
 /* The largest number of samples that fits and divides the batch, or if that is too
@@ -218,7 +220,9 @@ static bool choose_chunks(Blocking *b, Memo *memo) {
   if (fit < LEAST_CHUNK) fit = LEAST_CHUNK;
   int64_t chunk = fit < b->batch ? chunk_samples(b->batch, fit)
                                  : part_samples(b, memo);
-  if (chunk == 0 || !may_repeat(b, chunk)) return false;
+  if (chunk == 0) return false;
+  leave_alone(b, chunk);
+  if (!has_stages(b)) return false;
   int64_t chunks = b->batch / chunk;
   for (int64_t p = 2; p <= MOST_PARTS; p++)
     if (chunks % p == 0) parts = p;

@@ -15,7 +15,7 @@ static const char program[] =
     "data shapes(train = 200, test = 80)\n"
     "net model(x: [3, 32, 32]) {\n"
     "  x -> conv(6, 5) -> %srelu -> dropout(0.3) -> maxpool(2) -> conv(8, 5)\n"
-    "    -> relu -> maxpool(2) -> flatten -> linear(30) -> relu -> linear(10)\n"
+    "    -> relu -> maxpool(2) -> flatten -> linear(%d) -> relu -> linear(10)\n"
     "}\n"
     "train {\n"
     "  loss      = cross_entropy(model(image), label)\n"
@@ -36,10 +36,11 @@ static Path path_of(const char *name) {
   return p;
 }
 
-static Path write_program(const char *name, const char *norm, int batch) {
+static Path write_program(const char *name, const char *norm, int wide,
+                          int batch) {
   char text[2048];
   Path path = path_of(name);
-  int n = snprintf(text, sizeof text, program, norm, batch);
+  int n = snprintf(text, sizeof text, program, norm, wide, batch);
   check_write(path.s, text, (size_t)n);
   return path;
 }
@@ -61,7 +62,7 @@ static int groups_of(const char *path, const char *option) {
 }
 
 static void keeps_bits_of(int batch) {
-  Path path = write_program("chunks.net", "", batch);
+  Path path = write_program("chunks.net", "", 30, batch);
   Path log = path_of("one.log"), save = path_of("one.st");
   int groups = groups_of(path.s, "-v");
   check_that(groups == 1, "%d groups", groups);
@@ -100,8 +101,8 @@ static const char *next_loss(const char *at, double *loss) {
   return at;
 }
 
-static void compare(const char *norm, int batch, int least_groups) {
-  Path path = write_program("cut.net", norm, batch);
+static void compare(const char *norm, int wide, int batch, int least_groups) {
+  Path path = write_program("cut.net", norm, wide, batch);
   int groups = groups_of(path.s, "-v"), whole = groups_of(path.s, "--direct");
   check_that(groups >= least_groups && whole == 0, "%d groups", groups);
   check_train((const char *const[]){check_netc(), "run", path.s, NULL},
@@ -125,15 +126,16 @@ static void compare(const char *norm, int batch, int least_groups) {
 }
 
 static void as_whole(void) {
-  compare("", 64, 1);             /* one turn a part */
-  compare("", 48, 1);             /* three parts */
-  compare("", 9, 1);              /* three of three samples */
-  compare("batchnorm -> ", 64, 2); /* sums between the groups */
-  compare("conv(32, 3, pad = 1) -> ", 32, 1); /* more than the cache holds */
+  compare("", 30, 64, 1);              /* one turn a part */
+  compare("", 30, 48, 1);              /* three parts */
+  compare("", 30, 9, 1);               /* three of three samples */
+  compare("batchnorm -> ", 30, 64, 2); /* sums between the groups */
+  compare("conv(32, 3, pad = 1) -> ", 30, 32, 1); /* more than the cache holds */
+  compare("", 1000, 64, 2); /* a layer that has all samples at once */
 }
 
 /* More chunks than parts: turns add to their part's sums. */
-static void in_turns(void) { compare("", 192, 1); }
+static void in_turns(void) { compare("", 30, 192, 1); }
 
 void suite_chunks(void) {
   check_suite("chunks", (const CheckTest[]){{"the same bits", keeps_bits},
