@@ -306,15 +306,20 @@ static bool is_changed(const Emit *e, int n) {
 static void emit_claims(Emit *e) {
   const Build *b = &e->build;
   LLVMTypeRef ptr = LLVMPointerTypeInContext(b->context, 0);
-  enum { WRITE = 1, NEAREST = 3, DATA = 1 };
+  enum { WRITE = 1, NEAREST = 3, DATA = 1, LINE = 64 };
   for (int n = 0; n < e->k->n_instrs; n++) {
     if (!is_changed(e, n)) continue;
+    LLVMTypeRef i32 = LLVMInt32TypeInContext(b->context);
+    int64_t bytes = e->s->lanes * dtype_size[e->k->instr[n].type];
     do {
-      LLVMTypeRef i32 = LLVMInt32TypeInContext(b->context);
-      LLVMValueRef args[4] = {emit_address(e, n), LLVMConstInt(i32, WRITE, false),
-                              LLVMConstInt(i32, NEAREST, false),
-                              LLVMConstInt(i32, DATA, false)};
-      build_intrinsic(b, "llvm.prefetch", ptr, 4, args);
+      int64_t from = e->coord[e->s->vec] * bytes, at = (from + LINE - 1) / LINE * LINE;
+      for (; at < from + bytes; at += LINE) { /* narrow vectors share a line */
+        LLVMValueRef args[4] = {
+            build_moved(b, emit_address(e, n), at - from),
+            LLVMConstInt(i32, WRITE, false), LLVMConstInt(i32, NEAREST, false),
+            LLVMConstInt(i32, DATA, false)};
+        build_intrinsic(b, "llvm.prefetch", ptr, 4, args);
+      }
     } while (next_position(e));
   }
 }

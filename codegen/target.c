@@ -1,6 +1,6 @@
 /* A processor to generate code for: this machine's, a named one, or the common
  * baseline of an architecture. One row of the table is all that an architecture
- * needs; kernels and schedules know of lanes and registers alone. */
+ * needs; kernels know of lanes alone, schedules what stands in passes/cpu.c. */
 #include "codegen/target.h"
 
 #include <llvm-c/Core.h>

@@ -1,7 +1,7 @@
 /* The memory of a compilation, growing texts, and the end of the road.
  *
  * An arena is a list of zeroed blocks that only grows; nothing in it is freed
- * before the whole. A large request gets a block of its own behind the current
+ * before the whole, or before a reset. A large request gets a block of its own behind the current
  * one. No memory is the one failure that ends the process from here: exit
  * status 3, since no caller could do better. */
 #include "ir/ir.h"

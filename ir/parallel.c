@@ -1,5 +1,7 @@
 /* Work on several threads at a time: what the passes do for each function, and code
- * generation for each part of one. Results must not depend on who does what. */
+ * generation for each part of one. Results must not depend on who does what. All work
+ * is done on new threads, since these have room for deep recursion (the fused
+ * expressions of a long chain), whatever the limit on the first one's stack. */
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -7,6 +9,7 @@
 #include "ir/ir.h"
 
 enum { MOST_THREADS = 16 };
+static const size_t stack = (size_t)256 << 20; /* bytes, that cost nothing untouched */
 
 int cores_available(void) {
   cpu_set_t set;
@@ -32,9 +35,13 @@ void parallel_for(int n, void (*job)(void *context, int i), void *context) {
   int threads = cores_available(), started = 0;
   if (threads > n) threads = n;
   if (threads > MOST_THREADS) threads = MOST_THREADS;
-  while (started < threads - 1 &&
-         pthread_create(&thread[started], NULL, take_jobs, &w) == 0)
+  pthread_attr_t large;
+  pthread_attr_init(&large);
+  pthread_attr_setstacksize(&large, stack);
+  while (started < threads &&
+         pthread_create(&thread[started], &large, take_jobs, &w) == 0)
     started++;
-  take_jobs(&w);
+  pthread_attr_destroy(&large);
+  if (started == 0) take_jobs(&w); /* the system gives none */
   for (int i = 0; i < started; i++) pthread_join(thread[i], NULL);
 }

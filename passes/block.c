@@ -18,7 +18,9 @@
 #include "passes/schedule.h"
 
 enum {
-  CACHE_BYTES = 1 << 20, /* of the second cache: what a kernel touches of a chunk */
+  /* What a kernel touches of a chunk: that was best also where the second cache
+   * holds twice as much. */
+  CACHE_BYTES = 1 << 20,
   WEIGHT_BYTES = 1 << 19, /* little enough to be read again for each chunk */
   LEAST_CHUNK = 16, /* samples: a vector, though the cache may hold fewer */
   LEAST_SUM = 8,    /* products of a part's sum, which is stored and added up */
@@ -177,11 +179,6 @@ static bool may_repeat(const Blocking *b, const Kernel *k, int64_t chunk) {
   return others <= WEIGHT_BYTES || others <= samples;
 }
 
-/* A wide linear layer has all samples at once, between the groups. */
-static void leave_alone(Blocking *b, int64_t chunk) {
-  for (int i = 0; i < b->f->n_kernels; i++)
-    if (!may_repeat(b, b->f->kernel[i], chunk)) b->role[i] = ALONE;
-}
 
 /* The largest number of samples that fits and divides the batch, or if that is too
  * small for vectors the next one. */
@@ -203,6 +200,19 @@ static double sample_cycles(const Blocking *b, Memo *memo) {
   return sum;
 }
 
+/* A wide linear layer has all samples at once, between the groups. False: too little is
+ * left for these. */
+static bool leave_alone(Blocking *b, int64_t chunk, Memo *memo) {
+  double all = sample_cycles(b, memo);
+  bool any = false;
+  for (int i = 0; i < b->f->n_kernels; i++) {
+    if (b->role[i] == ALONE || may_repeat(b, b->f->kernel[i], chunk)) continue;
+    b->role[i] = ALONE;
+    any = true;
+  }
+  return !any || (sample_cycles(b, memo) > all / 2 && has_stages(b));
+}
+
 /* A batch that fits, but is too small for vectors of samples: parts of two samples
  * or more, for threads. Kernel by kernel they would wait for each other all the
  * time. 0: it is too little work for that. */
@@ -220,9 +230,7 @@ static bool choose_chunks(Blocking *b, Memo *memo) {
   if (fit < LEAST_CHUNK) fit = LEAST_CHUNK;
   int64_t chunk = fit < b->batch ? chunk_samples(b->batch, fit)
                                  : part_samples(b, memo);
-  if (chunk == 0) return false;
-  leave_alone(b, chunk);
-  if (!has_stages(b)) return false;
+  if (chunk == 0 || !leave_alone(b, chunk, memo)) return false;
   int64_t chunks = b->batch / chunk;
   for (int64_t p = 2; p <= MOST_PARTS; p++)
     if (chunks % p == 0) parts = p;

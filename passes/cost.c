@@ -19,20 +19,20 @@
 
 enum {
   LINE = 64,
-  /* bytes after which an address falls into the same set, of the first cache and of
-   * the second one */
-  WAY = 4096, L2_WAY = 128 * 1024,
+  WAY = 4096, /* bytes after which an address falls into the same set of the first cache */
   CROWD = 64  /* lanes that a tile has at most along a dimension */
 };
+/* in vector instructions */
+static const double costly_op = 14; /* exp, log, tanh as polynomials */
+static const double transposed = 6; /* an access, and a share of shuffles */
+static const double horizontal = 9; /* the sum of a vector's lanes */
 /* in cycles */
 static const double fma_latency = 4;
-static const double costly_op = 14;     /* exp, log, tanh as polynomials */
-static const double philox = 14; /* seven rounds, a share of four vectors */
-static const double transposed = 6;     /* an access, and a share of shuffles */
-static const double horizontal = 9;     /* the sum of a vector's lanes */
-static const double tile_overhead = 6;  /* pointers and counters around a tile */
+static const double division = 6;      /* a square root too */
+static const double philox = 14;       /* seven rounds, a share of four vectors */
+static const double tile_overhead = 6; /* pointers and counters around a tile */
 static const double loop_overhead = 3;
-static const double far_cycles = 0.6; /* more, for a line from beyond it */
+static const double far_cycles = 0.6; /* more, for a line from beyond the second cache */
 /* Of a cache, what is left for one thing: other things are in there too. */
 static const double share_of_ways = 0.75, share_of_cache = 0.75;
 
@@ -83,7 +83,7 @@ static double op_cost(const Facts *f, const Instr *i) {
   switch (i->kop) {
   case K_OP:
     if (op_info[i->op].costly || i->op == OP_FLOOR) return costly_op;
-    if (i->op == OP_DIV || i->op == OP_SQRT) return 6;
+    if (i->op == OP_DIV || i->op == OP_SQRT) return division * f->cpu->issue;
     return 1;
   case K_REDUCE: return i->op == OP_ARGMAX ? 4 : 1;
   case K_RAND: return philox * f->cpu->issue; /* one wide product a cycle */
@@ -213,9 +213,9 @@ double cost_arithmetic(const Facts *f, const Pair *p, int tx, int ty) {
 static double crowding(const Facts *f, const Instr *i, const double *cover,
                        bool far) {
   const Kernel *k = f->k;
-  int64_t way = far ? L2_WAY : WAY;
-  double same = 1, all = far ? f->cpu->l2_kib * 1024 / L2_WAY : f->cpu->l1_ways;
-  double ways = share_of_ways * all;
+  int64_t way = far ? (int64_t)f->cpu->l2_kib * 1024 / f->cpu->l2_ways : WAY;
+  double same = 1;
+  double ways = share_of_ways * (far ? f->cpu->l2_ways : f->cpu->l1_ways);
   for (int d = 0; d < kernel_dims(k); d++) {
     int64_t bytes = llabs(i->at.coef[d]) * dtype_size[i->type];
     if (bytes < LINE) continue;

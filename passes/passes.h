@@ -28,7 +28,7 @@ typedef struct Cpu {
   int issue;     /* vector instructions a cycle, of arithmetic and of loads each */
   double splat;  /* to load a number into all lanes, in loads of a vector */
   int l1_ways;   /* of the first cache: each is 4 KiB */
-  int l2_kib;
+  int l2_kib, l2_ways;
   double line;       /* cycles for a line from there, beside its neighbours */
   double lone_line;  /* and without them */
   double store_miss; /* cycles that a scattered store waits for one */

@@ -29,7 +29,7 @@ bool access_can_move(const Access *x, const Type *t, int inner);
 Type access_type(const Type *t, int inner);
 Affine access_join(const Type *t, const Access *x, int inner);
 
-/* cost.c: cycles of things that stand equally often in a register tile: once a
+/* cost.c: vector instructions that stand equally often in a register tile: once a
  * tile, and once a turn of the innermost reduced loop (the body). */
 typedef struct Counts {
   double arithmetic, memory, body, body_memory;
@@ -63,7 +63,8 @@ typedef struct Pair {
   Counts with[4]; /* what depends on neither, on x, on y, on both */
 } Pair;
 void cost_pair(const Facts *f, const Schedule *s, int x, int y, Pair *p);
-/* Cycles of arithmetic and of what the first cache gives with these tiles. */
+/* Arithmetic, and what the first cache gives, with these tiles: as so many vector
+ * instructions. */
 double cost_arithmetic(const Facts *f, const Pair *p, int tx, int ty);
 /* These and waiting for lines from the second cache. */
 double cost_whole(const Facts *f, const Schedule *s, double arithmetic);

@@ -127,8 +127,33 @@ static void claims(void) {
   }
 }
 
+/* Two functions of one long expression each: how deep the passes go does not depend on
+ * the stack that the process was given. */
+static void long_chain(void) {
+  enum { LENGTH = 4000 };
+  static const char *const names[] = {"evaluate", "predict"};
+  char *text = malloc(LENGTH * 100), *at = text;
+  at += sprintf(at, "module\n");
+  for (int f = 0; f < 2; f++) {
+    at += sprintf(at, "func %s {\n  %%0 = input x sample=1 : f32[2,3]\n", names[f]);
+    for (int i = 1; i < LENGTH; i++)
+      at += sprintf(at, "  %%%d = %s %%%d : f32[2,3]\n", i, i % 2 ? "exp" : "neg",
+                    i - 1);
+    at += sprintf(at, "  result y = %%%d\n}\n", LENGTH - 1);
+  }
+  check_write(stage_path("chain"), text, (size_t)(at - text));
+  free(text);
+  const char *const argv[] = {check_netc(), "opt",
+                              "--passes=fuse,schedule,recompute,plan",
+                              stage_path("chain"), NULL};
+  Run r = check_run(60, argv);
+  check_that(!r.status, "%s: exit %d\n%.300s", r.command, r.status, r.err);
+  run_free(&r);
+}
+
 void suite_stages(void) {
   check_suite("stages", (const CheckTest[]){{"dump and read back", every_stage},
                                             {"claims", claims},
+                                            {"a long chain", long_chain},
                                             {0}});
 }
