@@ -1,5 +1,6 @@
-/* `netc bench`: how long a step takes. Needs no data: inputs are random numbers
- * that stay in the arena. Weights are made anew every now and then, outside the
+/* `netc bench`: how long a step takes. Needs no data: inputs are random numbers,
+ * put into the arena before each step, which may use their room for something else
+ * (small integers, say, that are floats below the normal range). Weights are made anew every now and then, outside the
  * measured time, so that no step works on what a thousand steps on one batch make
  * of a network (numbers too small for normal arithmetic, say). With --profile the
  * kernels follow, one by one. */
@@ -9,13 +10,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Floats in [-1, 1), classes in their range, and 0 for other integers: an index
- * that is good for any table. */
-static void fill(char *memory, const NetTensor *t, uint32_t place) {
+static int64_t count_of(const NetTensor *t) {
   int64_t count = 1;
   for (int i = 0; i < t->rank; i++) count *= t->dim[i];
-  char *at = memory + t->offset;
-  for (int64_t i = 0; i < count; i++) {
+  return count;
+}
+
+static size_t bytes_of(const NetTensor *t) {
+  static const size_t size[] = {[NET_F32] = 4, [NET_F64] = 8, [NET_I32] = 4,
+                                [NET_U32] = 4, [NET_I1] = 1};
+  return (size_t)count_of(t) * size[t->type];
+}
+
+/* Floats in [-1, 1), classes in their range, and 0 for other integers: an index
+ * that is good for any table. */
+static void draw(const NetTensor *t, uint32_t place, char *at) {
+  for (int64_t i = 0, count = count_of(t); i < count; i++) {
     uint32_t word = philox_word(1, place, 0, 0, (uint32_t)i);
     if (t->type == NET_F32)
       ((float *)(void *)at)[i] = 2 * philox_uniform(word) - 1;
@@ -33,9 +43,18 @@ NetScalars *bench_restart(const Bench *b, const NetFunction *f) {
   return s;
 }
 
-void bench_fill(const Bench *b, const NetFunction *f) {
+void bench_draw(Bench *b, const NetFunction *f) {
+  b->given = arena_alloc(b->arena, (size_t)(f->n_inputs + 1) * sizeof *b->given);
+  for (int i = 0; i < f->n_inputs; i++) {
+    b->given[i] = arena_alloc(b->arena, bytes_of(&f->inputs[i]));
+    draw(&f->inputs[i], (uint32_t)i, b->given[i]);
+  }
+}
+
+void bench_give(const Bench *b, const NetFunction *f) {
   for (int i = 0; i < f->n_inputs; i++)
-    fill(b->memory, &f->inputs[i], (uint32_t)i);
+    memcpy(b->memory + f->inputs[i].offset, b->given[i],
+           bytes_of(&f->inputs[i]));
 }
 
 static int by_size(const void *a, const void *b) {
@@ -48,15 +67,18 @@ static void time_function(Bench *b, const char *name, const NetFunction *f) {
   int n = 0, capacity = 0;
   double *ms = NULL, began = now_ms();
   NetScalars *s = bench_restart(b, f);
-  bench_fill(b, f);
+  bench_draw(b, f);
+  bench_give(b, f);
   for (int step = 0; step < WARM_UP; step++) f->run(b->memory, b->pool);
   while (b->o->steps ? n < b->o->steps
                      : now_ms() - began < SECOND_MS || n < LEAST_STEPS) {
     if (n % FRESH_WEIGHTS == 0) {
       s = bench_restart(b, f);
+      bench_give(b, f);
       f->run(b->memory, b->pool); /* caches as a step leaves them */
     }
     s->step++;
+    bench_give(b, f);
     stopwatch_start(&b->watch);
     f->run(b->memory, b->pool);
     double time = stopwatch_stop(&b->watch);

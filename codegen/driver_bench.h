@@ -31,6 +31,7 @@ typedef struct Bench {
   Jit *jit;
   bool cached; /* the step came from the object cache */
   char *memory; /* the program's arena */
+  char **given; /* the inputs of the function that is timed */
   int threads;
   NetPool *pool; /* NULL: one thread */
   Stopwatch watch;
@@ -41,10 +42,12 @@ void stopwatch_start(Stopwatch *w);
 /* Milliseconds since the start. */
 double stopwatch_stop(const Stopwatch *w);
 
-/* driver_bench.c: weights as before the first step of a run, inputs in their
- * places, all samples real. Needs init_fn.run. */
+/* driver_bench.c: weights as before the first step of a run, all samples real. Needs
+ * init_fn.run. Inputs are drawn once for a function, and put into their places before
+ * each step. */
 NetScalars *bench_restart(const Bench *b, const NetFunction *f);
-void bench_fill(const Bench *b, const NetFunction *f);
+void bench_draw(Bench *b, const NetFunction *f);
+void bench_give(const Bench *b, const NetFunction *f);
 
 /* driver_bench_peak.c: products and sums in 1e9 a second that one core does in a
  * contraction whose operands lie in the first cache. 0: it cannot be compiled. */

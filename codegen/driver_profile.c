@@ -46,6 +46,7 @@ static const char *compile_kernel(Profile *p, Row *r) {
 
 static void one_step(Profile *p, bool apart) {
   Bench *b = p->b;
+  bench_give(b, p->f);
   if (!apart) {
     stopwatch_start(&b->watch);
     p->f->run(b->memory, b->pool);
@@ -67,7 +68,7 @@ static void measure(Profile *p) {
   const Options *o = p->b->o;
   double began = now_ms();
   NetScalars *s = NULL;
-  bench_fill(p->b, p->f);
+  bench_draw(p->b, p->f);
   for (int n = 0; o->steps ? n < o->steps
                            : now_ms() - began < 2 * SECOND_MS ||
                                  n < LEAST_STEPS;
