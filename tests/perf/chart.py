@@ -61,8 +61,8 @@ def row(y, label, dots, place, colour):
     if best:
         out.append(text(place(dots[best]) - DOT - 3, y + 14,
                         ("%.2f" if dots[best] < 2 else "%.1f") % dots[best],
-                        text_anchor="end", fill="#222",
-                        font_size=10))
+                        text_anchor="end", fill="#222", font_size=10,
+                        stroke="white", stroke_width=3, paint_order="stroke"))
     return out
 
 
