@@ -6,6 +6,7 @@
 #include "codegen/objects.h"
 
 #include <llvm-c/Core.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "codegen/target.h"
@@ -121,13 +122,14 @@ static void compile_part(void *context, int i) {
 enum { /* in units of about 20 us */
   KERNEL_WEIGHT = 40, /* whatever is in it */
   PHILOX_WEIGHT = 500, /* what draws numbers, once for all kernels of a part */
+  SQUARE_WEIGHT = 500, /* an access that transposes */
   PART_WEIGHT = 600 /* worth a thread */
 };
 
 /* About how long a kernel takes to compile: instructions, for each position of its
  * tile, and again for what tiles leave over. */
 static double weight_of(const Kernel *k) {
-  double positions = 1, copies = 1;
+  double positions = 1, copies = 1, squares = 0;
   for (int d = 0; d < kernel_dims(k); d++) {
     int64_t tile = k->schedule.tile[d];
     int64_t step = tile * (d == k->schedule.vec ? k->schedule.lanes : 1);
@@ -135,7 +137,12 @@ static double weight_of(const Kernel *k) {
     if (step > 0 && k->extent[d] % step != 0 && k->extent[d] > step)
       copies *= 1.5;
   }
-  return (double)KERNEL_WEIGHT + k->n_instrs * (4 + positions * copies);
+  for (int n = 0; n < k->n_instrs; n++)
+    if (instr_is_access(&k->instr[n]) &&
+        kernel_transposed(k, &k->schedule, &k->instr[n]) >= 0)
+      squares += (double)SQUARE_WEIGHT;
+  return (double)KERNEL_WEIGHT + copies * squares +
+         k->n_instrs * (4 + positions * copies);
 }
 
 static bool draws(const Kernel *k) {
@@ -167,26 +174,46 @@ static int share(Shares *s, const Kernel *k) {
   return least;
 }
 
-/* The part of each distinct kernel. Returns the parts. */
-static int share_out(const KFunc *f, const Shapes *s, int *part) {
+typedef struct Weighed {
+  double weight;
+  int kernel;
+} Weighed;
+
+/* The heaviest first; of equal ones, as they stand. */
+static int heavier(const void *a, const void *b) {
+  const Weighed *x = a, *y = b;
+  if (x->weight != y->weight) return x->weight < y->weight ? 1 : -1;
+  return x->kernel - y->kernel;
+}
+
+/* The part of each distinct kernel: the heaviest are given away first. Returns the
+ * parts. */
+static int share_out(Arena *a, const KFunc *f, const Shapes *s, int *part) {
   Shares all = {.n = 1};
-  for (int i = 0; i < s->n; i++)
-    if (s->first[i] == i) share(&all, f->kernel[i]);
+  Weighed *order = arena_alloc(a, (size_t)(s->n + 1) * sizeof *order);
+  int n = 0;
+  for (int i = 0; i < s->n; i++) {
+    if (s->first[i] != i) continue;
+    share(&all, f->kernel[i]);
+    order[n++] = (Weighed){weight_of(f->kernel[i]), i};
+  }
+  qsort(order, (size_t)n, sizeof *order, heavier);
   int parts = LLVMIsMultithreaded() ? cores_available() : 1;
   if (parts > MAX_OBJECTS) parts = MAX_OBJECTS;
   double worth = all.load[0] / (double)PART_WEIGHT;
   if (parts > worth) parts = (int)worth;
   if (parts < 1) parts = 1;
   Shares shares = {.n = parts};
-  for (int i = 0; i < s->n; i++)
-    part[i] = s->first[i] == i ? share(&shares, f->kernel[i]) : part[s->first[i]];
+  for (int i = 0; i < n; i++)
+    part[order[i].kernel] = share(&shares, f->kernel[order[i].kernel]);
+  for (int i = 0; i < s->n; i++) part[i] = part[s->first[i]];
   return parts;
 }
 
 static Objects compile_function(Arena *a, const Target *t, const KModule *m,
                                 const KFunc *f, const Shapes *shapes) {
   int *of_kernel = arena_alloc(a, (size_t)(shapes->n + 1) * sizeof *of_kernel);
-  Objects o = {.n = share_out(f, shapes, of_kernel)};
+  Objects o = {.n = share_out(a, f, shapes, of_kernel)};
   Part part[MAX_OBJECTS];
   for (int i = 0; i < o.n; i++)
     part[i] = (Part){.arena = arena_new(), .target = t, .m = m, .f = f,
