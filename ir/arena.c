@@ -85,9 +85,13 @@ static Block *take_spare(Arena *a, size_t bytes) {
 }
 
 void arena_adopt(Arena *a, Arena *from) {
-  Block **end = &a->first;
-  while (*end) end = &(*end)->next;
-  *end = from->first;
+  Block *last = from->first;
+  while (last && last->next) last = last->next;
+  if (last) { /* behind the block that requests come from, or in its place */
+    Block **at = a->first ? &a->first->next : &a->first;
+    last->next = *at;
+    *at = from->first;
+  }
   free_blocks(from->spare);
   free(from);
 }

@@ -11,13 +11,6 @@
 
 #include "passes/fuse.h"
 
-
-static bool touches(const Kernel *k, KOp kop, int buffer) {
-  for (int i = 0; i < k->n_instrs; i++)
-    if (k->instr[i].kop == kop && k->instr[i].buffer == buffer) return true;
-  return false;
-}
-
 /* The buffer of the old value of the variable whose new value `b` is, or -1. */
 static int old_value(const KFunc *f, const bool *is_new, int b) {
   if (!is_new[b]) return -1;
@@ -143,25 +136,28 @@ static void store_apart(Order *o, int b, Kernel **copies, int *n_copies) {
 
 /* The buffers that hold new values of variables: those that a kernel stores. */
 static void mark_new(Order *o) {
-  for (int b = 0; b < o->f->n_buffers; b++) {
-    o->is_new[b] = false;
-    if (o->f->buffer[b].kind != BUF_VAR) continue;
-    for (int j = 0; j < o->n; j++)
-      if (touches(o->f->kernel[j], K_STORE, b)) o->is_new[b] = true;
+  for (int j = 0; j < o->n; j++) {
+    const Kernel *k = o->f->kernel[j];
+    for (int i = 0; i < k->n_instrs; i++)
+      if (k->instr[i].kop == K_STORE &&
+          o->f->buffer[k->instr[i].buffer].kind == BUF_VAR)
+        o->is_new[k->instr[i].buffer] = true;
   }
 }
 
 static void separate_misplaced(Order *o, Kernel **copies, int *n_copies) {
   int n_buffers = o->f->n_buffers;
-  for (int b = 0; b < n_buffers; b++) {
-    int old = old_value(o->f, o->is_new, b);
-    if (old < 0) continue;
-    bool fits = true;
-    for (int j = 0; j < o->n; j++)
-      if (touches(o->f->kernel[j], K_STORE, b))
-        fits &= same_place(o->f->kernel[j], old, b);
-    if (!fits) store_apart(o, b, copies, n_copies);
+  bool *misplaced = arena_alloc(o->arena, (size_t)n_buffers + 1);
+  for (int j = 0; j < o->n; j++) {
+    const Kernel *k = o->f->kernel[j];
+    for (int i = 0; i < k->n_instrs; i++) {
+      if (k->instr[i].kop != K_STORE) continue;
+      int b = k->instr[i].buffer, old = old_value(o->f, o->is_new, b);
+      if (old >= 0 && !same_place(k, old, b)) misplaced[b] = true;
+    }
   }
+  for (int b = 0; b < n_buffers; b++)
+    if (misplaced[b]) store_apart(o, b, copies, n_copies);
 }
 
 /* No kernel is ready: some update waits, through others, for itself. */
