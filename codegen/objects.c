@@ -159,25 +159,26 @@ typedef struct Shares {
   bool philox[MAX_OBJECTS];
 } Shares;
 
-static double load_with(const Shares *s, int part, const Kernel *k) {
-  double philox = draws(k) && !s->philox[part] ? (double)PHILOX_WEIGHT : 0;
-  return s->load[part] + weight_of(k) + philox;
+typedef struct Weighed {
+  double weight;
+  int kernel;
+  bool draws;
+} Weighed;
+
+static double load_with(const Shares *s, int part, const Weighed *k) {
+  double philox = k->draws && !s->philox[part] ? (double)PHILOX_WEIGHT : 0;
+  return s->load[part] + k->weight + philox;
 }
 
 /* Gives a kernel to the part that then has least. */
-static int share(Shares *s, const Kernel *k) {
+static int share(Shares *s, const Weighed *k) {
   int least = 0;
   for (int p = 1; p < s->n; p++)
     if (load_with(s, p, k) < load_with(s, least, k)) least = p;
   s->load[least] = load_with(s, least, k);
-  s->philox[least] |= draws(k);
+  s->philox[least] |= k->draws;
   return least;
 }
-
-typedef struct Weighed {
-  double weight;
-  int kernel;
-} Weighed;
 
 /* The heaviest first; of equal ones, as they stand. */
 static int heavier(const void *a, const void *b) {
@@ -194,8 +195,8 @@ static int share_out(Arena *a, const KFunc *f, const Shapes *s, int *part) {
   int n = 0;
   for (int i = 0; i < s->n; i++) {
     if (s->first[i] != i) continue;
-    share(&all, f->kernel[i]);
-    order[n++] = (Weighed){weight_of(f->kernel[i]), i};
+    order[n] = (Weighed){weight_of(f->kernel[i]), i, draws(f->kernel[i])};
+    share(&all, &order[n++]);
   }
   qsort(order, (size_t)n, sizeof *order, heavier);
   int parts = LLVMIsMultithreaded() ? cores_available() : 1;
@@ -205,7 +206,7 @@ static int share_out(Arena *a, const KFunc *f, const Shapes *s, int *part) {
   if (parts < 1) parts = 1;
   Shares shares = {.n = parts};
   for (int i = 0; i < n; i++)
-    part[order[i].kernel] = share(&shares, f->kernel[order[i].kernel]);
+    part[order[i].kernel] = share(&shares, &order[i]);
   for (int i = 0; i < s->n; i++) part[i] = part[s->first[i]];
   return parts;
 }

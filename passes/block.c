@@ -203,14 +203,13 @@ static double sample_cycles(const Blocking *b, Memo *memo) {
 /* A wide linear layer has all samples at once, between the groups. False: too little is
  * left for these. */
 static bool leave_alone(Blocking *b, int64_t chunk, Memo *memo) {
-  double all = sample_cycles(b, memo);
-  bool any = false;
+  double all = 0; /* cycles; not known before one is left alone */
   for (int i = 0; i < b->f->n_kernels; i++) {
     if (b->role[i] == ALONE || may_repeat(b, b->f->kernel[i], chunk)) continue;
+    if (all == 0) all = sample_cycles(b, memo);
     b->role[i] = ALONE;
-    any = true;
   }
-  return !any || (sample_cycles(b, memo) > all / 2 && has_stages(b));
+  return all == 0 || (sample_cycles(b, memo) > all / 2 && has_stages(b));
 }
 
 /* A batch that fits, but is too small for vectors of samples: parts of two samples

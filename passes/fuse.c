@@ -454,17 +454,14 @@ static KFunc *fuse_graph(Arena *a, const Graph *from, bool direct) {
   return f;
 }
 
-typedef struct Job {
+typedef struct Task {
   const Module *from;
   bool direct;
-  Arena **arena; /* of each graph */
-  KFunc **func;
-} Job;
+} Task;
 
-static void fuse_job(void *context, int i) {
-  const Job *job = context;
-  job->arena[i] = arena_new();
-  job->func[i] = fuse_graph(job->arena[i], job->from->graph[i], job->direct);
+static KFunc *fuse_function(Arena *a, const void *context, int i) {
+  const Task *t = context;
+  return fuse_graph(a, t->from->graph[i], t->direct);
 }
 
 KModule *pass_fuse(Arena *a, const Module *m, bool direct) {
@@ -473,10 +470,7 @@ KModule *pass_fuse(Arena *a, const Module *m, bool direct) {
                  .limit = m->limit, .limit_at = m->limit_at, .scalars = -1, .bytes = -1};
   k->var_offset = arena_alloc(a, (size_t)(m->n_vars + 1) * sizeof(int64_t));
   for (int i = 0; i < m->n_vars; i++) k->var_offset[i] = -1;
-  Arena *arena[MAX_FUNCS];
-  Job job = {.from = m, .direct = direct, .arena = arena, .func = k->func};
-  parallel_for(m->n_graphs, fuse_job, &job);
-  for (int i = 0; i < m->n_graphs; i++) arena_adopt(a, arena[i]);
+  make_functions(a, m->n_graphs, fuse_function, &(Task){m, direct}, k->func);
   k->n_funcs = m->n_graphs;
   return k;
 }

@@ -16,6 +16,13 @@ Module *pass_simplify(Arena *a, const Module *m, Diags *d);
 /* The same; `loose` also applies rules that infinities, NaN or rounding break. */
 Module *simplify_module(Arena *a, const Module *m, bool loose);
 
+/* functions.c: puts what `make` makes of each function into to[0, n), several at a
+ * time on threads of their own, each in memory of its own that then is a part of
+ * `a`. `make` may only read `context` and what is behind it. */
+typedef KFunc *MakeFunction(Arena *a, const void *context, int i);
+void make_functions(Arena *a, int n, MakeFunction *make, const void *context,
+                    KFunc **to);
+
 /* fuse.c: from graphs to kernels. Needs no OP_GRAD; keeps locations. `direct`:
  * convolutions with all their products, which needs less memory. */
 KModule *pass_fuse(Arena *a, const Module *m, bool direct);

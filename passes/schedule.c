@@ -69,28 +69,26 @@ KFunc function_copy(Arena *a, const KFunc *from) {
   return f;
 }
 
-typedef struct Job {
+typedef struct Task {
   const KModule *from;
   const Cpu *cpu;
   bool direct;
-  Arena **arena; /* of each function */
-  KFunc **func;
-} Job;
+} Task;
 
-static void schedule_function(void *context, int i) {
-  const Job *job = context;
-  Arena *a = job->arena[i] = arena_new();
-  KFunc *f = job->func[i] = arena_alloc(a, sizeof *f);
-  Memo *memo = memo_new(a, job->cpu);
-  *f = function_copy(a, job->from->func[i]);
+static KFunc *schedule_function(Arena *a, const void *context, int i) {
+  const Task *t = context;
+  KFunc *f = arena_alloc(a, sizeof *f);
+  Memo *memo = memo_new(a, t->cpu);
+  *f = function_copy(a, t->from->func[i]);
   split_loops(f);
-  Blocking *blocks = job->direct ? NULL : block_begin(a, f, memo);
+  Blocking *blocks = t->direct ? NULL : block_begin(a, f, memo);
   layout_choose(a, f, memo);
   for (int j = 0; j < f->n_kernels; j++) {
     simplify_loops(f->kernel[j]);
     f->kernel[j]->schedule = memo_choose(memo, f->kernel[j]).schedule;
   }
   if (blocks) block_end(blocks, memo);
+  return f;
 }
 
 KModule *pass_schedule(Arena *a, const KModule *m, const Cpu *cpu,
@@ -98,10 +96,7 @@ KModule *pass_schedule(Arena *a, const KModule *m, const Cpu *cpu,
   KModule *out = arena_alloc(a, sizeof *out);
   *out = *m;
   out->cpu = cpu->name;
-  Arena *arena[MAX_FUNCS];
-  Job job = {.from = m, .cpu = cpu, .direct = direct, .arena = arena,
-             .func = out->func};
-  parallel_for(m->n_funcs, schedule_function, &job);
-  for (int i = 0; i < m->n_funcs; i++) arena_adopt(a, arena[i]);
+  make_functions(a, m->n_funcs, schedule_function, &(Task){m, cpu, direct},
+                 out->func);
   return out;
 }
